@@ -1,1 +1,16 @@
-//! Library.
+//! The meeting probe: two participants join a room nobody can guess, wait for jicofo to offer a
+//! bridge, and ask the bridge with an authenticated STUN check whether media would reach it.
+//! Jitsi's own health answers stay green in several situations in which no meeting is possible;
+//! a meeting that was held cannot lie. Used from inside by the agent, from outside by the deployer.
+
+mod failure;
+mod prober;
+mod report;
+mod room;
+mod target;
+
+pub use failure::Failure;
+pub use prober::{Observer, Prober};
+pub use report::{Bridge, Outcome, Report, Step, StepName};
+pub use room::{ROOM_PREFIX, is_probe_room};
+pub use target::{Auth, Limits, Mapping, Secret, Target, Tls};

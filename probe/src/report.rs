@@ -1,0 +1,111 @@
+//! What a probe found out: every step with its time, the bridge's addresses, the verdict.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// The steps of a probe, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum StepName {
+    /// Look the name up.
+    Resolve,
+    /// Open TCP and TLS.
+    Connect,
+    /// Ask jicofo for the room. With an account this comes after [`StepName::LogIn`].
+    ConferenceRequest,
+    /// Open two XMPP WebSockets and log in.
+    LogIn,
+    /// Both participants join the room.
+    Join,
+    /// Answer jicofo's questions, receive an offer for each participant.
+    Offer,
+    /// Ask the bridge at every address it offers.
+    Media,
+    /// Leave the room and close.
+    Leave,
+}
+
+/// One step, done or failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Which one.
+    pub name: StepName,
+    /// When it began, in milliseconds since the probe began.
+    pub started_ms: f64,
+    /// How long it took, in milliseconds.
+    pub took_ms: f64,
+    /// What was seen, for people: `focus@auth.meet.example.com is ready`.
+    pub detail: String,
+}
+
+/// Whether a meeting can be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// A meeting was held and the bridge answered.
+    Held,
+    /// Not; [`Report::reason`] says why.
+    Failed,
+}
+
+/// An address the bridge offered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bridge {
+    /// Address and UDP port.
+    pub address: SocketAddr,
+    /// ICE candidate type: `srflx` for a mapped address, `host` for an interface's own.
+    pub kind: String,
+    /// Time to the answer in milliseconds; none when it did not answer.
+    pub round_trip_ms: Option<f64>,
+}
+
+/// What a probe found out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The verdict.
+    pub outcome: Outcome,
+    /// The site's domain.
+    pub domain: String,
+    /// The room that was used; gone when the report exists.
+    pub room: String,
+    /// The whole probe's time in milliseconds.
+    pub took_ms: f64,
+    /// The steps that were begun, in order.
+    pub steps: Vec<Step>,
+    /// The addresses the bridge offered, once each.
+    pub bridge: Vec<Bridge>,
+    /// The step that failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed_step: Option<StepName>,
+    /// Why it failed, in an operator's words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// What to look at.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hint: Option<String>,
+}
+
+impl Report {
+    /// Whether a meeting was held.
+    pub fn held(&self) -> bool {
+        self.outcome == Outcome::Held
+    }
+}
+
+impl fmt::Display for StepName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::ConferenceRequest => "conference request",
+            Self::LogIn => "log in",
+            Self::Join => "join",
+            Self::Offer => "offer",
+            Self::Media => "media",
+            Self::Leave => "leave",
+        })
+    }
+}
