@@ -1,4 +1,22 @@
 //! The settings of a Jitsi site, shared by the deployer and the agent, and every file rendered
 //! from them: what a setting may be and what a file says is decided here and nowhere else.
 
+mod context;
+mod error;
+pub mod layout;
+mod memory;
+mod modules;
+mod owned;
+mod secrets;
 pub mod settings;
+mod site;
+mod user_data;
+
+pub use context::{Discovered, InstallContext, SiteContext, Versions};
+pub use error::{Error, Result};
+pub use memory::Memory;
+pub use modules::ProsodyModules;
+pub use owned::{Consumer, OwnedFile};
+pub use secrets::{Secret, Secrets};
+pub use site::{render_install, render_site};
+pub use user_data::{USER_DATA_LIMIT, UserData, user_data};

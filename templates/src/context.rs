@@ -1,0 +1,56 @@
+//! What the files are rendered from, beside the site's settings.
+
+use std::net::Ipv4Addr;
+
+use crate::settings::InstanceSettings;
+use crate::{ProsodyModules, Secrets};
+
+/// What the agent found out about its instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovered {
+    /// `i-…`; the bridge's name in the brewery, so that jicofo's log names the instance.
+    pub instance_id: String,
+    /// The primary interface's address; the bridge maps it to the public one.
+    pub private_ipv4: Ipv4Addr,
+    /// The address clients send media to.
+    pub public_ipv4: Ipv4Addr,
+    /// `MemTotal`, in bytes.
+    pub total_memory: u64,
+}
+
+/// Package versions to pin: apt then installs, keeps and upgrades to nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// Version of the `jitsi-meet` package and of those it names exactly; any when absent.
+    pub jitsi_meet: Option<String>,
+    /// Prosody's version pattern, `13.*`; any when absent.
+    pub prosody: Option<String>,
+}
+
+/// What the files written before the packages are installed need.
+#[derive(Clone, Copy, Debug)]
+pub struct InstallContext<'a> {
+    /// The site.
+    pub settings: &'a InstanceSettings,
+    /// The distribution's code name, `noble`.
+    pub codename: &'a str,
+    /// Generated on this instance once.
+    pub secrets: &'a Secrets,
+    /// What to pin.
+    pub versions: &'a Versions,
+    /// Whether Prosody comes from its own repository; false where that has no suite for `codename`.
+    pub prosody_repository: bool,
+}
+
+/// What the files written after the packages are installed need.
+#[derive(Clone, Copy, Debug)]
+pub struct SiteContext<'a> {
+    /// The site.
+    pub settings: &'a InstanceSettings,
+    /// The instance.
+    pub discovered: &'a Discovered,
+    /// Generated on this instance once.
+    pub secrets: &'a Secrets,
+    /// The Prosody modules on this instance's disk.
+    pub prosody_modules: &'a ProsodyModules,
+}

@@ -1,0 +1,45 @@
+//! Where things are on an instance: paths and loopback ports that a rendered file names and a
+//! program must agree on.
+
+/// Port of the agent's own HTTP server on 127.0.0.1; nginx passes `/healthz` to it.
+pub const AGENT_PORT: u16 = 8008;
+/// Port of jicofo's HTTP server on 127.0.0.1.
+pub const JICOFO_PORT: u16 = 8888;
+/// Port of the bridge's HTTP server on 127.0.0.1.
+pub const VIDEOBRIDGE_PORT: u16 = 8080;
+/// Port of Prosody's HTTP server on 127.0.0.1: BOSH and WebSocket.
+pub const PROSODY_HTTP_PORT: u16 = 5280;
+/// Port of Prosody's client connections, on 127.0.0.1.
+pub const PROSODY_C2S_PORT: u16 = 5222;
+/// UDP port of all media.
+pub const MEDIA_PORT: u16 = 10000;
+
+/// The agent's binary.
+pub const AGENT_BINARY: &str = "/usr/local/bin/jitsi-agent";
+/// The agent's systemd unit.
+pub const AGENT_UNIT: &str = "/etc/systemd/system/jitsi-agent.service";
+/// The agent's configuration: [`crate::settings::InstanceSettings`] as JSON, written by user-data.
+pub const AGENT_CONFIG: &str = "/etc/jitsi-agent/config.json";
+
+/// Certificate nginx shows the load balancer, made by the agent; the load balancer does not check it.
+pub const NGINX_CERTIFICATE: &str = "/etc/jitsi-agent/tls/site.crt";
+/// Key of [`NGINX_CERTIFICATE`].
+pub const NGINX_KEY: &str = "/etc/jitsi-agent/tls/site.key";
+/// Certificate Prosody shows on loopback (the same self-signed pair; `root:prosody` 0640).
+pub const PROSODY_CERTIFICATE: &str = "/etc/prosody/certs/jitsi-agent.crt";
+/// Key of [`PROSODY_CERTIFICATE`].
+pub const PROSODY_KEY: &str = "/etc/prosody/certs/jitsi-agent.key";
+
+/// Keyring of Jitsi's apt repository, dearmored.
+pub const JITSI_KEYRING: &str = "/usr/share/keyrings/jitsi-keyring.gpg";
+/// Keyring of Prosody's apt repository, dearmored.
+pub const PROSODY_KEYRING: &str = "/usr/share/keyrings/prosody-debian-packages.gpg";
+
+/// Prosody's module directories: Debian's own, the community's, Jitsi's.
+pub const PROSODY_PLUGINS: [&str; 3] =
+    ["/usr/lib/prosody/modules", "/usr/local/lib/prosody/modules", JITSI_PLUGINS];
+/// Jitsi's Prosody modules, from the package `jitsi-meet-prosody`.
+pub const JITSI_PLUGINS: &str = "/usr/share/jitsi-meet/prosody-plugins";
+
+/// The swap file, where [`crate::Memory`] wants one.
+pub const SWAP_FILE: &str = "/var/swap.jitsi";
