@@ -3,11 +3,21 @@
 //! Jitsi's own health answers stay green in several situations in which no meeting is possible;
 //! a meeting that was held cannot lie. Used from inside by the agent, from outside by the deployer.
 
+mod connection;
 mod failure;
+mod login;
+mod media;
+mod offer;
+mod participant;
 mod prober;
 mod report;
+mod request;
 mod room;
+mod stanza;
+mod stream;
+mod stun;
 mod target;
+mod token;
 
 pub use failure::Failure;
 pub use prober::{Observer, Prober};

@@ -1,0 +1,140 @@
+//! The way to the site: name look-up, TCP and TLS.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+};
+
+use crate::failure::Failure;
+use crate::target::{Target, Tls};
+
+/// An open connection to the site.
+pub(crate) type Connection = TlsStream<TcpStream>;
+
+/// How to open connections to the site.
+pub(crate) struct Way {
+    /// `HOST:PORT` for the look-up.
+    endpoint: String,
+    server_name: ServerName<'static>,
+    tls: TlsConnector,
+}
+
+impl Way {
+    pub(crate) fn new(target: &Target) -> Result<Self, Failure> {
+        let endpoint = target.connect.clone().unwrap_or_else(|| format!("{}:443", target.domain));
+        if endpoint.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            return Err(Failure::Setup(format!("`{endpoint}` is not HOST:PORT")));
+        }
+        let server_name = ServerName::try_from(target.domain.clone())
+            .map_err(|_| Failure::Setup(format!("`{}` is not a host name", target.domain)))?;
+        let tls = TlsConnector::from(Arc::new(client_config(target.tls)?));
+        Ok(Self { endpoint, server_name, tls })
+    }
+
+    /// The addresses to try, in the resolver's order.
+    pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
+        let failure = |why: String| Failure::Resolve { host: self.endpoint.clone(), why };
+        let found: Vec<SocketAddr> =
+            lookup_host(&self.endpoint).await.map_err(|e| failure(e.to_string()))?.collect();
+        if found.is_empty() { Err(failure("it has no address".into())) } else { Ok(found) }
+    }
+
+    /// Connects to the first address that accepts.
+    pub(crate) async fn connect(&self, addresses: &[SocketAddr]) -> Result<Connection, Failure> {
+        let mut last = Failure::Setup("no address to connect to".into());
+        for &address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(tcp) => return self.secure(tcp, address).await,
+                Err(e) => last = Failure::Connect { address, why: e.to_string() },
+            }
+        }
+        Err(last)
+    }
+
+    async fn secure(&self, tcp: TcpStream, address: SocketAddr) -> Result<Connection, Failure> {
+        let failure = |e: std::io::Error| Failure::Tls { address, why: e.to_string() };
+        // Small stanzas, each waiting for the answer to the one before.
+        tcp.set_nodelay(true).map_err(failure)?;
+        self.tls.connect(self.server_name.clone(), tcp).await.map_err(failure)
+    }
+}
+
+fn client_config(tls: Tls) -> Result<ClientConfig, Failure> {
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| Failure::Setup(e.to_string()))?;
+    Ok(match tls {
+        Tls::AcceptAny => config
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+            .with_no_client_auth(),
+        Tls::Verify => config.with_root_certificates(trusted_roots()?).with_no_client_auth(),
+    })
+}
+
+fn trusted_roots() -> Result<RootCertStore, Failure> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    // A store with a few unreadable certificates is normal; one without any is not.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+        return Err(Failure::Setup(format!(
+            "this machine trusts no certificate authority: {}",
+            why.join("; ")
+        )));
+    }
+    Ok(roots)
+}
+
+/// Takes every certificate, but still wants the server to own it.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
