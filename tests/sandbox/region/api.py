@@ -1,0 +1,121 @@
+"""The AWS API on HTTP: moto behind one lock, with faults and latency on request, and the sandbox's own
+knobs beside it under /sandbox/."""
+
+import io
+import json
+import random
+import re
+import threading
+import time
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+
+from .knobs import Fault
+from .world import World, log
+
+# Services whose answers are JSON; the others speak XML.
+JSON_SERVICES = ("acm", "events", "ssm", "logs", "tagging", "secretsmanager")
+Control = Callable[[str, str, dict], dict | None]
+
+
+class QuietHandler(MotoRequestHandler):
+    """No line per request on the console."""
+
+    def log_request(self, *args) -> None:
+        pass
+
+
+class Application:
+    """WSGI: /sandbox/ to the knobs, everything else to moto."""
+
+    def __init__(self, world: World, control: Control, roll: Callable[[], float] = random.random) -> None:
+        self.world, self._control, self._roll = world, control, roll
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ, start_response):
+        path = environ.get("PATH_INFO", "")
+        if path.startswith("/sandbox/"):
+            return self._knobs(environ, start_response, path.removeprefix("/sandbox/"))
+        if self.world.knobs.api_latency:
+            time.sleep(self.world.knobs.api_latency)
+        if self.world.knobs.faults and not path.startswith("/moto-api"):
+            service, action = called(environ)
+            for fault in self.world.knobs.faults:
+                if fault.matches(service, action) and self._roll() < fault.rate:
+                    return refuse(fault, service, start_response)
+        # moto is not written for threads.
+        with self.world.lock:
+            return list(self._moto(environ, start_response))
+
+    def _knobs(self, environ, start_response, path: str):
+        try:
+            size = int(environ.get("CONTENT_LENGTH") or 0)
+            body = json.loads(environ["wsgi.input"].read(size) or b"{}")
+            answer = self._control(environ["REQUEST_METHOD"], path.strip("/"), body)
+            status = "404 Not Found" if answer is None else "200 OK"
+        except (ValueError, KeyError, TypeError) as error:
+            status, answer = "400 Bad Request", {"error": str(error)}
+        start_response(status, [("Content-Type", "application/json")])
+        return [json.dumps(answer, indent=1, default=str).encode() + b"\n"]
+
+
+def called(environ) -> tuple[str, str]:
+    """(service, action) of a request, `*` for what its form does not tell."""
+    scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    service = scope.group(1) if scope else "*"
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return service, target.rsplit(".", 1)[-1]
+    if environ.get("HTTP_SMITHY_PROTOCOL"):
+        return service, environ.get("PATH_INFO", "").rsplit("/", 1)[-1]
+    if "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        return service, parse_qs(body.decode()).get("Action", ["*"])[0]
+    return service, environ.get("REQUEST_METHOD", "*")
+
+
+def refuse(fault: Fault, service: str, start_response):
+    """An error answer in the service's own form."""
+    message = "injected by the sandbox"
+    if service in JSON_SERVICES:
+        kind = "application/x-amz-json-1.1"
+        body = json.dumps({"__type": fault.code, "message": message})
+    elif service == "ec2":
+        kind = "text/xml"
+        body = (
+            f"<Response><Errors><Error><Code>{fault.code}</Code><Message>{message}</Message></Error></Errors>"
+            "<RequestID>sandbox</RequestID></Response>"
+        )
+    elif service == "s3":
+        kind = "application/xml"
+        body = f"<Error><Code>{fault.code}</Code><Message>{message}</Message></Error>"
+    else:
+        kind = "text/xml"
+        body = (
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>{fault.code}</Code><Message>{message}</Message>"
+            "</Error><RequestId>sandbox</RequestId></ErrorResponse>"
+        )
+    headers = [("Content-Type", kind)]
+    if service in JSON_SERVICES:
+        headers.append(("x-amzn-errortype", fault.code))
+    start_response(f"{fault.status} Fault", headers)
+    return [body.encode()]
+
+
+def serve(application: Application, sock, name: str) -> threading.Thread:
+    """Serves on a socket that listens already, in whichever network namespace it was made."""
+    host, port = sock.getsockname()[:2]
+    server = make_server(
+        host, port, application, threaded=True, request_handler=QuietHandler, fd=sock.fileno()
+    )
+    thread = threading.Thread(target=server.serve_forever, name=name, daemon=True)
+    thread.start()
+    log.info("AWS API on http://%s:%s", host, port)
+    return thread

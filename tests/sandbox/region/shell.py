@@ -1,0 +1,24 @@
+"""Runs a system program and, when it fails, says which one and why."""
+
+import subprocess
+from collections.abc import Sequence
+
+
+class CommandFailed(RuntimeError):
+    """A program ended with another code than 0; the message carries its last words."""
+
+
+def run(argv: Sequence[str], *, stdin: str | None = None, timeout: float = 60, env=None) -> str:
+    """Runs `argv` to its end and returns its standard output."""
+    done = subprocess.run(
+        argv, input=stdin, capture_output=True, text=True, timeout=timeout, env=env, check=False
+    )
+    if done.returncode:
+        words = (done.stderr or done.stdout).strip()[-2000:]
+        raise CommandFailed(f"{' '.join(argv)}: exit code {done.returncode}: {words}")
+    return done.stdout
+
+
+def attempt(argv: Sequence[str], *, timeout: float = 60) -> bool:
+    """Runs `argv` where failing is an answer: already gone, not there yet."""
+    return subprocess.run(argv, capture_output=True, timeout=timeout, check=False).returncode == 0
