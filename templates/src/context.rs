@@ -2,8 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use crate::settings::InstanceSettings;
-use crate::{ProsodyModules, Secrets};
+use serde::Serialize;
+
+use crate::settings::{Authentication, InstanceSettings};
+use crate::{Error, ProsodyModules, Result, Secret, Secrets};
 
 /// What the agent found out about its instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,4 +55,29 @@ pub struct SiteContext<'a> {
     pub secrets: &'a Secrets,
     /// The Prosody modules on this instance's disk.
     pub prosody_modules: &'a ProsodyModules,
+}
+
+/// Who may start a meeting, as the templates want it.
+#[derive(Serialize)]
+pub(crate) struct Mode<'a> {
+    mode: &'static str,
+    app_id: Option<&'a str>,
+    token_secret: Option<&'a str>,
+}
+
+impl<'a> Mode<'a> {
+    pub(crate) fn new(authentication: &'a Authentication, secrets: &'a Secrets) -> Result<Self> {
+        Ok(match authentication {
+            Authentication::Open => Self { mode: "open", app_id: None, token_secret: None },
+            Authentication::Jwt { app_id, secret_parameter } => {
+                let secret = secrets.token.as_ref().ok_or_else(|| Error::MissingTokenSecret {
+                    parameter: secret_parameter.clone(),
+                })?;
+                Self { mode: "jwt", app_id: Some(app_id), token_secret: Some(secret.expose()) }
+            }
+            Authentication::SecureDomain { .. } => {
+                Self { mode: "secure-domain", app_id: None, token_secret: None }
+            }
+        })
+    }
 }

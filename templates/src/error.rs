@@ -24,6 +24,12 @@ pub enum Error {
         /// What does not work without it.
         purpose: &'static str,
     },
+    /// Tokens cannot be checked.
+    #[error("no secret to check tokens with: the agent has not read SSM parameter {parameter}")]
+    MissingTokenSecret {
+        /// Name of the SSM parameter.
+        parameter: String,
+    },
     /// Two Java processes do not fit.
     #[error("{} MiB of memory cannot hold Jitsi's two Java processes: take an instance type with at least {} MiB", bytes >> 20, least >> 20)]
     TooLittleMemory {

@@ -9,10 +9,14 @@ pub const JICOFO_PORT: u16 = 8888;
 pub const VIDEOBRIDGE_PORT: u16 = 8080;
 /// Port of Prosody's HTTP server on 127.0.0.1: BOSH and WebSocket.
 pub const PROSODY_HTTP_PORT: u16 = 5280;
-/// Port of Prosody's client connections, on 127.0.0.1.
+/// Port of Prosody's client connections on 127.0.0.1.
 pub const PROSODY_C2S_PORT: u16 = 5222;
 /// UDP port of all media.
 pub const MEDIA_PORT: u16 = 10000;
+
+/// Seconds the load balancer keeps an idle connection; nginx keeps it a minute longer, else the
+/// load balancer sends a request into a closed one and answers 502. (ELB takes 1 to 4000.)
+pub const IDLE_SECONDS: u32 = 3600;
 
 /// The agent's binary.
 pub const AGENT_BINARY: &str = "/usr/local/bin/jitsi-agent";
@@ -35,11 +39,22 @@ pub const JITSI_KEYRING: &str = "/usr/share/keyrings/jitsi-keyring.gpg";
 /// Keyring of Prosody's apt repository, dearmored.
 pub const PROSODY_KEYRING: &str = "/usr/share/keyrings/prosody-debian-packages.gpg";
 
-/// Prosody's module directories: Debian's own, the community's, Jitsi's.
-pub const PROSODY_PLUGINS: [&str; 3] =
-    ["/usr/lib/prosody/modules", "/usr/local/lib/prosody/modules", JITSI_PLUGINS];
+/// The agent's own Prosody modules, rendered.
+pub const SITE_PLUGINS: &str = "/usr/local/lib/prosody/modules";
 /// Jitsi's Prosody modules, from the package `jitsi-meet-prosody`.
 pub const JITSI_PLUGINS: &str = "/usr/share/jitsi-meet/prosody-plugins";
+/// Where Prosody looks for modules: Debian's own, then `plugin_paths`.
+pub const PROSODY_PLUGINS: [&str; 3] = ["/usr/lib/prosody/modules", SITE_PLUGINS, JITSI_PLUGINS];
+
+/// Directory of the page visitors see while no meeting can be held.
+pub const MAINTENANCE_ROOT: &str = "/usr/share/jitsi-agent";
 
 /// The swap file, where [`crate::Memory`] wants one.
 pub const SWAP_FILE: &str = "/var/swap.jitsi";
+/// The systemd unit that activates [`SWAP_FILE`]; systemd derives the name from the path.
+pub const SWAP_UNIT: &str = "var-swap.jitsi.swap";
+
+/// What packages put in the way of the rendered files, to be removed: nginx's own default server,
+/// Prosody's `localhost`.
+pub const UNWANTED: [&str; 2] =
+    ["/etc/nginx/sites-enabled/default", "/etc/prosody/conf.d/localhost.cfg.lua"];

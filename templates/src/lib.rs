@@ -3,20 +3,25 @@
 
 mod context;
 mod error;
+mod filters;
+mod install;
 pub mod layout;
 mod memory;
 mod modules;
 mod owned;
+mod prosody;
 mod secrets;
 pub mod settings;
 mod site;
+mod template;
 mod user_data;
 
 pub use context::{Discovered, InstallContext, SiteContext, Versions};
 pub use error::{Error, Result};
+pub use install::render_install;
 pub use memory::Memory;
 pub use modules::ProsodyModules;
 pub use owned::{Consumer, OwnedFile};
 pub use secrets::{Secret, Secrets};
-pub use site::{render_install, render_site};
+pub use site::render_site;
 pub use user_data::{USER_DATA_LIMIT, UserData, user_data};

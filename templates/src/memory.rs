@@ -9,7 +9,7 @@ const GIB: u64 = 1 << 30;
 const NOMINAL_PERCENT: u64 = 88;
 
 /// Heap sizes and swap for an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Memory {
     /// `VIDEOBRIDGE_MAX_MEMORY`, MiB.
     pub videobridge_mib: u32,

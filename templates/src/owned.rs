@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Who must be told when a file has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Consumer {
-    /// apt and unattended-upgrades read it when they run: nothing to restart.
+    /// apt, unattended-upgrades and needrestart read it when they run: nothing to restart.
     Apt,
     /// To be piped into `debconf-set-selections`, and not kept.
     Debconf,
@@ -43,6 +43,39 @@ pub struct OwnedFile {
     pub secret: bool,
     /// Who must be told when it has changed.
     pub consumer: Consumer,
+    /// Absolute path of a symbolic link that must point to the file, as in `sites-enabled`.
+    pub link: Option<PathBuf>,
+}
+
+impl OwnedFile {
+    /// A file of root's that everybody may read.
+    pub(crate) fn new(path: impl Into<PathBuf>, consumer: Consumer, contents: String) -> Self {
+        Self {
+            path: path.into(),
+            owner: "root",
+            group: "root",
+            mode: 0o644,
+            contents,
+            secret: false,
+            consumer,
+            link: None,
+        }
+    }
+
+    pub(crate) fn owned_by(mut self, owner: &'static str, group: &'static str) -> Self {
+        (self.owner, self.group) = (owner, group);
+        self
+    }
+
+    pub(crate) fn secret(mut self, mode: u32) -> Self {
+        (self.secret, self.mode) = (true, mode);
+        self
+    }
+
+    pub(crate) fn linked(mut self, link: impl Into<PathBuf>) -> Self {
+        self.link = Some(link.into());
+        self
+    }
 }
 
 impl fmt::Debug for OwnedFile {
@@ -54,6 +87,7 @@ impl fmt::Debug for OwnedFile {
             .field("mode", &format_args!("{:o}", self.mode))
             .field("secret", &self.secret)
             .field("consumer", &self.consumer)
+            .field("link", &self.link)
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,132 @@
+//! One filter per language a value is written in. A template that prints text without one of them
+//! is refused when it is rendered, so nothing can be forgotten.
+
+use std::fmt::Write as _;
+use std::io;
+
+use tera::{Error, Kwargs, State, Tera, TeraResult, Value};
+
+/// Adds all filters, and refuses text that went through none.
+pub(crate) fn register(tera: &mut Tera) {
+    tera.autoescape_on([""]);
+    tera.set_escape_fn(refuse);
+    add(tera, "comment", |text| line(text));
+    add(tera, "debconf", debconf);
+    add(tera, "hocon", json);
+    add(tera, "html", html);
+    add(tera, "js", js);
+    add(tera, "line", line);
+    add(tera, "lua", lua);
+    add(tera, "nginx", nginx);
+    add(tera, "python", python);
+    add(tera, "systemd", systemd);
+}
+
+type Escaped = Result<String, &'static str>;
+
+fn add(tera: &mut Tera, name: &'static str, escape: fn(&str) -> Escaped) {
+    tera.register_filter(name, move |text: &str, _: Kwargs, _: &State| -> TeraResult<Value> {
+        if text.contains('\0') {
+            return Err(Error::message(format!("{name}: a value holds a NUL character")));
+        }
+        let escaped =
+            escape(text).map_err(|why| Error::message(format!("{name}: a value {why}")))?;
+        Ok(Value::safe_string(&escaped))
+    });
+}
+
+fn refuse(_: &str, _: &mut dyn io::Write) -> io::Result<()> {
+    Err(io::Error::other("text is printed without an escaping filter"))
+}
+
+/// A Lua string literal. Control characters become `\ddd`, so that it stays on one line.
+fn lua(text: &str) -> Escaped {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_ascii_control() => {
+                let _ = write!(out, "\\{:03}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    Ok(out)
+}
+
+/// A JSON string, which is what HOCON takes in quotes: nothing is substituted in it.
+fn json(text: &str) -> Escaped {
+    serde_json::to_string(text).map_err(|_| "is no JSON string")
+}
+
+/// A JavaScript string literal in a file nginx looks through for server-side includes (`<!--#`).
+fn js(text: &str) -> Escaped {
+    let quoted = json(text)?;
+    Ok(quoted.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"))
+}
+
+/// Text in an HTML page; a page too may be looked through for server-side includes.
+fn html(text: &str) -> Escaped {
+    let mut out = Vec::new();
+    tera::escape_html(text, &mut out).map_err(|_| "cannot be written in HTML")?;
+    String::from_utf8(out).map_err(|_| "cannot be written in HTML")
+}
+
+/// An nginx parameter in quotes. nginx has no way to write a plain `$`.
+fn nginx(text: &str) -> Escaped {
+    if text.chars().any(|c| c == '$' || c.is_control()) {
+        return Err("holds `$` or a control character, which nginx.conf cannot express");
+    }
+    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// A Python string literal in ASCII.
+fn python(text: &str) -> Escaped {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '\n' => out.push_str("\\n"),
+            ' '..='~' => out.push(c),
+            c => {
+                let _ = write!(out, "\\U{:08x}", u32::from(c));
+            }
+        }
+    }
+    out.push('"');
+    Ok(out)
+}
+
+/// The rest of a line, in formats that have no quoting: apt's, comments.
+fn line(text: &str) -> Escaped {
+    if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+        return Err("holds a line break or another control character");
+    }
+    if text.trim() != text || text.is_empty() {
+        return Err("is empty, or begins or ends with white space");
+    }
+    Ok(text.to_owned())
+}
+
+/// A value for debconf-set-selections: the rest of a line that is not continued.
+fn debconf(text: &str) -> Escaped {
+    if text.ends_with('\\') {
+        return Err("ends with a backslash, which continues a debconf line");
+    }
+    line(text)
+}
+
+/// A word of a unit file: neither quotes nor specifiers nor variables.
+fn systemd(text: &str) -> Escaped {
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)) && !text.is_empty() {
+        return Ok(text.to_owned());
+    }
+    Err("is not a plain path, and a unit file would need it quoted")
+}

@@ -1,0 +1,79 @@
+//! The files that must be there before the packages are installed.
+
+use serde::Serialize;
+
+use crate::OwnedFile;
+use crate::context::{InstallContext, Mode};
+use crate::owned::Consumer;
+use crate::settings::Repository;
+use crate::template::{Template, render};
+use crate::{Result, layout};
+
+#[derive(Serialize)]
+struct Install<'a> {
+    domain: &'a str,
+    #[serde(flatten)]
+    mode: Mode<'a>,
+    jitsi: Source<'a>,
+    prosody: Source<'a>,
+    jitsi_version: Option<&'a str>,
+    prosody_version: Option<&'a str>,
+    focus_password: &'a str,
+    jvb_password: &'a str,
+    nginx_key: &'static str,
+    nginx_certificate: &'static str,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    url: &'a str,
+    suite: String,
+    flat: bool,
+    keyring: &'static str,
+}
+
+impl<'a> Source<'a> {
+    fn new(repository: &'a Repository, codename: &str, keyring: &'static str) -> Self {
+        let suite = repository.suite.replace("{codename}", codename);
+        Self { url: &repository.url, flat: suite.ends_with('/'), suite, keyring }
+    }
+}
+
+/// The files that must be there before the packages are installed: apt sources, pins, the
+/// exclusion from unattended upgrades, the debconf answers.
+pub fn render_install(context: &InstallContext<'_>) -> Result<Vec<OwnedFile>> {
+    let InstallContext { settings, secrets, versions, codename, .. } = context;
+    let apt = &settings.jitsi.apt;
+    let values = Install {
+        domain: settings.domain.as_str(),
+        mode: Mode::new(&settings.jitsi.authentication, secrets)?,
+        jitsi: Source::new(&apt.jitsi, codename, layout::JITSI_KEYRING),
+        prosody: Source::new(&apt.prosody, codename, layout::PROSODY_KEYRING),
+        jitsi_version: versions.jitsi_meet.as_deref(),
+        prosody_version: versions.prosody.as_deref(),
+        focus_password: secrets.focus.expose(),
+        jvb_password: secrets.jvb.expose(),
+        nginx_key: layout::NGINX_KEY,
+        nginx_certificate: layout::NGINX_CERTIFICATE,
+    };
+    let file = |path: &str, template| -> Result<OwnedFile> {
+        Ok(OwnedFile::new(path, Consumer::Apt, render(template, &values)?))
+    };
+
+    let mut files = vec![file("/etc/apt/sources.list.d/jitsi.sources", Template::JitsiSource)?];
+    if context.prosody_repository {
+        files.push(file("/etc/apt/sources.list.d/prosody.sources", Template::ProsodySource)?);
+    }
+    files.push(file("/etc/apt/preferences.d/jitsi.pref", Template::Pins)?);
+    files.push(file("/etc/apt/apt.conf.d/60jitsi-agent", Template::UnattendedUpgrades)?);
+    files.push(file("/etc/needrestart/conf.d/jitsi-agent.conf", Template::Needrestart)?);
+    files.push(
+        OwnedFile::new(
+            "/run/jitsi-agent/debconf",
+            Consumer::Debconf,
+            render(Template::Debconf, &values)?,
+        )
+        .secret(0o600),
+    );
+    Ok(files)
+}

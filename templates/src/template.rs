@@ -1,0 +1,72 @@
+//! The templates, built into the program, and the one place they are rendered.
+
+use std::sync::LazyLock;
+
+use serde::Serialize;
+use tera::{Context, Tera};
+
+use crate::{Error, Result, filters};
+
+macro_rules! templates {
+    ($($variant:ident = $file:literal,)*) => {
+        /// Every template.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Template { $($variant),* }
+
+        impl Template {
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// File name below `templates/files`.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$variant => $file),* }
+            }
+        }
+
+        const SOURCES: &[(&str, &str)] =
+            &[$(($file, include_str!(concat!("../files/", $file)))),*];
+    };
+}
+
+templates! {
+    AgentUnit = "agent.service.tera",
+    Debconf = "debconf.tera",
+    JicofoConfig = "jicofo.conf.tera",
+    JicofoEnvironment = "jicofo.env.tera",
+    JicofoUnit = "jicofo.service.tera",
+    JitsiSource = "jitsi.sources.tera",
+    LobbyModule = "mod_lobby_by_default.lua.tera",
+    MaintenancePage = "maintenance.html.tera",
+    MeetConfig = "config.js.tera",
+    Needrestart = "needrestart.conf.tera",
+    NginxDropIn = "nginx.dropin.tera",
+    NginxSite = "nginx.conf.tera",
+    Pins = "jitsi.pref.tera",
+    ProsodyConfig = "prosody.cfg.lua.tera",
+    ProsodyDropIn = "prosody.dropin.tera",
+    ProsodySite = "site.cfg.lua.tera",
+    ProsodySource = "prosody.sources.tera",
+    SwapUnit = "swap.unit.tera",
+    Sysctl = "sysctl.conf.tera",
+    UnattendedUpgrades = "unattended-upgrades.conf.tera",
+    UserData = "user-data.py.tera",
+    VideobridgeConfig = "jvb.conf.tera",
+    VideobridgeDropIn = "videobridge.dropin.tera",
+    VideobridgeEnvironment = "jvb.env.tera",
+}
+
+static ENGINE: LazyLock<tera::TeraResult<Tera>> = LazyLock::new(|| {
+    let mut engine = Tera::new();
+    filters::register(&mut engine);
+    engine.add_raw_templates(SOURCES.iter().copied())?;
+    Ok(engine)
+});
+
+/// Renders `template`. A variable the context lacks is an error, as is text printed without a filter.
+pub(crate) fn render<C: Serialize + ?Sized>(template: Template, context: &C) -> Result<String> {
+    let name = template.name();
+    let engine = ENGINE.as_ref().map_err(|error| Error::template(name, error))?;
+    Context::from_serialize(context)
+        .and_then(|context| engine.render(name, &context))
+        .map_err(|error| Error::template(name, &error))
+}
