@@ -1,1 +1,20 @@
-//! Library.
+//! The deployer: from `jitsi.toml` to a complete Jitsi Meet deployment on AWS and back to nothing.
+//! Arrows point one way: commands → catalog → resources → engine; only `ui` prints, only `wait` sleeps.
+
+pub mod args;
+pub mod aws;
+pub mod catalog;
+// pub mod certificate;
+// pub mod commands;
+pub mod config;
+pub mod cx;
+pub mod engine;
+pub mod error;
+pub mod leftovers;
+// pub mod local;
+pub mod names;
+pub mod policy;
+pub mod resources;
+pub mod tags;
+pub mod ui;
+pub mod wait;

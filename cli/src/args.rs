@@ -1,0 +1,212 @@
+//! The command line: what may be typed, and the words `--help` says about it.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// A team's own Jitsi Meet on AWS: one self-healing instance, HTTPS, mail when something dies.
+#[derive(Debug, Parser)]
+#[command(
+    name = "jitsi-aws",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "\
+A first deployment:
+  jitsi-aws init                 write jitsi.toml
+  jitsi-aws plan                 see what would be made
+  jitsi-aws setup all            make it
+  jitsi-aws probe                hold a meeting
+  jitsi-aws setup delete         delete it all again
+
+Exit codes: 0 done, 1 you can fix it, 2 AWS or jitsi-aws failed; `plan` gives 3 when there is something to do."
+)]
+pub struct Args {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Global {
+    /// The deployment's configuration.
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "JITSI_AWS_CONFIG",
+        default_value = "jitsi.toml",
+        global = true
+    )]
+    pub config: PathBuf,
+    /// Use this profile of the AWS configuration, whatever the environment says.
+    #[arg(long, value_name = "NAME", global = true)]
+    pub profile: Option<String>,
+    /// Deploy to this region instead of the configured one.
+    #[arg(long, value_name = "REGION", global = true)]
+    pub region: Option<String>,
+    /// Machine-readable: one JSON document on stdout, one JSON event per line on stderr.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Do not ask.
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+    /// No colours (also: NO_COLOR).
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Say every call made to AWS.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented jitsi.toml, from flags or by asking.
+    Init(Init),
+    /// Make, mend or delete the deployment, in numbered stages; alone: show the stages.
+    #[command(args_conflicts_with_subcommands = true)]
+    Setup {
+        /// The stage; alone: show all with their state.
+        #[command(subcommand)]
+        stage: Option<Setup>,
+    },
+    /// Show what `setup` would create, change and delete; exit code 3 when there is something.
+    Plan {
+        /// Only this stage.
+        stage: Option<PlanStage>,
+    },
+    /// Hold a meeting from here, the user's whole way: DNS, load balancer, and UDP to the media address.
+    Probe(Probe),
+    /// Write completions for a shell to stdout.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write the manual page to stdout.
+    Man,
+}
+
+/// A numbered stage.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Setup {
+    /// Who may do what: deployer user and policies, key pair, instance role. Needs admin credentials.
+    #[command(visible_alias = "00")]
+    Iam,
+    /// Network, launch template and the Auto Scaling group with its one instance.
+    #[command(visible_alias = "01")]
+    Instances,
+    /// Certificate, load balancer, HTTPS; from here on an unhealthy instance is replaced.
+    #[command(visible_alias = "02")]
+    Lb,
+    /// Mail when something dies: topic, subscriptions, rules, alarms, dashboard.
+    #[command(visible_alias = "03")]
+    Monitoring,
+    /// Stages 00 to 03 in one go.
+    All,
+    /// Delete everything, in one run, and look again until nothing is left. Needs admin credentials.
+    #[command(visible_alias = "99")]
+    Delete(Delete),
+}
+
+/// Options of `setup delete`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Delete {
+    /// Leave stage 00 (user, policies, role, key pair): enough with the deployer's own credentials.
+    #[arg(long)]
+    pub keep_iam: bool,
+    /// Let people finish their meetings first, as long as [meetings] drain allows.
+    #[arg(long)]
+    pub drain: bool,
+}
+
+/// A stage to plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlanStage {
+    /// 00.
+    #[value(alias = "00")]
+    Iam,
+    /// 01.
+    #[value(alias = "01")]
+    Instances,
+    /// 02.
+    #[value(alias = "02")]
+    Lb,
+    /// 03.
+    #[value(alias = "03")]
+    Monitoring,
+}
+
+/// Options of `init`; what is missing is asked for on a terminal.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Init {
+    /// Deployment name, also the name of its AWS resources.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Host name users will type.
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// Certificate, PEM (leaf, or leaf and chain).
+    #[arg(long, value_name = "PEM", requires = "private_key", conflicts_with = "certificate_arn")]
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "PEM")]
+    pub private_key: Option<PathBuf>,
+    /// Its chain, PEM, when the certificate file holds only the leaf.
+    #[arg(long, value_name = "PEM", requires = "certificate")]
+    pub chain: Option<PathBuf>,
+    /// ARN of a certificate that is in ACM already.
+    #[arg(long, value_name = "ARN")]
+    pub certificate_arn: Option<String>,
+    /// Address that gets mail when something dies; repeatable.
+    #[arg(long = "email", value_name = "ADDRESS")]
+    pub emails: Vec<String>,
+    /// Replace an existing file.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Options of `probe`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Probe {
+    /// Connect here instead of where DNS says; Host and TLS name stay the domain.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub connect_to: Option<String>,
+}
+
+impl Args {
+    /// Parses a command line; the error knows how to print itself, `--help` included.
+    pub fn read<T: Into<OsString> + Clone>(
+        line: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        Self::try_parse_from(line)
+    }
+
+    /// The command as clap knows it, for completions and the manual page.
+    pub fn definition() -> clap::Command {
+        Self::command()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::definition().debug_assert();
+    }
+
+    #[test]
+    fn numbers_are_stages() {
+        let args = Args::read(["jitsi-aws", "setup", "99", "--keep-iam"]).unwrap();
+        assert!(matches!(
+            args.command,
+            Command::Setup { stage: Some(Setup::Delete(Delete { keep_iam: true, .. })) }
+        ));
+    }
+}

@@ -1,0 +1,145 @@
+//! The one place an `SdkError` is turned into words: what was being done, AWS's code and reason,
+//! and whether the call may have taken effect.
+
+use std::error::Error as _;
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+
+/// A call that AWS refused or never answered.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {}", self.why())]
+pub struct AwsError {
+    /// What was being done to which resource: "creating VPC `jitsi`".
+    pub doing: String,
+    /// AWS's error code, `DependencyViolation`; empty when AWS never answered.
+    pub code: String,
+    /// AWS's reason, or the transport's.
+    pub message: String,
+    /// The request id AWS support asks for.
+    pub request_id: Option<String>,
+    /// What is known of the call's effect.
+    pub fate: Fate,
+}
+
+/// What became of a failed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was never sent: no credentials, an unusable request.
+    NotSent,
+    /// AWS said no.
+    Refused,
+    /// AWS asked to slow down: it had no effect.
+    Throttled,
+    /// The answer was lost, or AWS failed inside: it may have taken effect.
+    Unknown,
+}
+
+// Codes by which AWS asks to slow down (General Reference, "Error retries and exponential backoff").
+const THROTTLING: [&str; 6] = [
+    "Throttling",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "SlowDown",
+    "PriorRequestNotComplete",
+];
+
+impl AwsError {
+    /// Whether AWS answered with one of `codes`.
+    pub fn is(&self, codes: &[&str]) -> bool {
+        codes.contains(&self.code.as_str())
+    }
+
+    fn why(&self) -> String {
+        match (self.code.as_str(), self.message.as_str()) {
+            ("", message) => message.to_owned(),
+            (code, "") => code.to_owned(),
+            (code, message) => format!("{code}: {}", message.trim_end_matches('.')),
+        }
+    }
+}
+
+/// Turns an SDK answer into one of ours.
+pub trait Answer<T> {
+    /// Names what was being done, in case it failed.
+    fn doing(self, what: impl Into<String>) -> Result<T, AwsError>;
+
+    /// As [`Answer::doing`], but one of `codes` is not a failure: the service's own named way of
+    /// saying that there is no such thing.
+    fn unless(self, codes: &[&str], what: impl Into<String>) -> Result<Option<T>, AwsError>
+    where
+        Self: Sized,
+    {
+        match self.doing(what) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.is(codes) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl<T, E, R> Answer<T> for Result<T, SdkError<E, R>>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    fn doing(self, what: impl Into<String>) -> Result<T, AwsError> {
+        self.map_err(|error| aws_error(&error, what.into()))
+    }
+}
+
+fn aws_error<E, R>(error: &SdkError<E, R>, doing: String) -> AwsError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    if let SdkError::ServiceError(context) = error {
+        let meta = context.err().meta();
+        let code = meta.code().unwrap_or("no error code").to_owned();
+        let fate = if THROTTLING.contains(&code.as_str()) {
+            Fate::Throttled
+        } else if matches!(
+            code.as_str(),
+            "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable"
+        ) {
+            Fate::Unknown
+        } else {
+            Fate::Refused
+        };
+        return AwsError {
+            doing,
+            fate,
+            code,
+            message: meta.message().unwrap_or_default().to_owned(),
+            request_id: meta.extra("aws_request_id").map(str::to_owned),
+        };
+    }
+    let (fate, message) = match error {
+        SdkError::ConstructionFailure(_) => (Fate::NotSent, innermost(error)),
+        SdkError::TimeoutError(_) => (Fate::Unknown, "no answer in time".to_owned()),
+        SdkError::DispatchFailure(failure) if failure.is_user() => (Fate::NotSent, innermost(error)),
+        SdkError::DispatchFailure(failure) => {
+            // Credentials are resolved while dispatching; without them nothing was sent.
+            let sent = failure.is_io() || failure.is_timeout();
+            (if sent { Fate::Unknown } else { Fate::NotSent }, innermost(error))
+        }
+        other => (Fate::Unknown, format!("unreadable answer: {}", DisplayErrorContext(other))),
+    };
+    AwsError { doing, code: String::new(), message, request_id: None, fate }
+}
+
+/// The cause at the bottom of the chain, which is the one that says something.
+fn innermost<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let mut cause: Option<&dyn std::error::Error> = error.source();
+    let mut text = error.to_string();
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text
+}

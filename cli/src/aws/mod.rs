@@ -1,0 +1,9 @@
+//! The door to AWS: one `SdkConfig`, one client per service in use, and the log of every call.
+
+mod answer;
+mod calls;
+mod session;
+
+pub use answer::{Answer, AwsError, Fate};
+pub use calls::{Call, Calls};
+pub use session::{Aws, Caller, Credentials, HttpClient, connect};

@@ -1,0 +1,158 @@
+//! Connecting: whose credentials, which region, one HTTP client for all services.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use aws_config::{
+    AppName, BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider,
+    retry::RetryConfig, timeout::TimeoutConfig,
+};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use super::{Answer, Calls};
+
+/// The HTTP client under every SDK client: the seam at which tests inject faults.
+pub type HttpClient = SharedHttpClient;
+
+/// Whose credentials to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// The standard chain: environment, profile, SSO, instance role.
+    Ambient,
+    /// This profile and nothing else: an explicit choice beats the environment.
+    Profile(String),
+}
+
+/// Who AWS says we are (`sts:GetCallerIdentity`).
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Account id, 12 digits.
+    pub account: String,
+    /// ARN of the user or assumed role.
+    pub arn: String,
+}
+
+/// One client per service in use.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    /// Certificate Manager.
+    pub acm: aws_sdk_acm::Client,
+    /// EC2 Auto Scaling.
+    pub autoscaling: aws_sdk_autoscaling::Client,
+    /// CloudWatch.
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
+    /// EC2 and VPC.
+    pub ec2: aws_sdk_ec2::Client,
+    /// Elastic Load Balancing v2.
+    pub elbv2: aws_sdk_elasticloadbalancingv2::Client,
+    /// EventBridge.
+    pub eventbridge: aws_sdk_eventbridge::Client,
+    /// IAM.
+    pub iam: aws_sdk_iam::Client,
+    /// Route 53.
+    pub route53: aws_sdk_route53::Client,
+    /// S3.
+    pub s3: aws_sdk_s3::Client,
+    /// SNS.
+    pub sns: aws_sdk_sns::Client,
+    /// STS.
+    pub sts: aws_sdk_sts::Client,
+    /// Resource Groups Tagging API.
+    pub tagging: aws_sdk_resourcegroupstagging::Client,
+    /// Every call made through these clients.
+    pub calls: Calls,
+    config: SdkConfig,
+}
+
+// A lost connection should be noticed before a person reaches for Ctrl-C; AWS answers control-plane
+// calls within seconds.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(30);
+// The SDK's default of 3 is too few for EC2 under `RequestLimitExceeded`.
+const ATTEMPTS: u32 = 6;
+
+/// Loads the standard AWS environment for `region` and makes the clients. Makes no call.
+pub async fn connect(
+    credentials: &Credentials,
+    region: &str,
+    http: Option<HttpClient>,
+    calls: Calls,
+) -> Result<Aws> {
+    let http = http.unwrap_or_else(|| {
+        aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+            .build_https()
+    });
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .http_client(http)
+        .app_name(AppName::new(concat!("jitsi-aws/", env!("CARGO_PKG_VERSION")))?)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_LIMIT)
+                .operation_attempt_timeout(ATTEMPT_LIMIT)
+                .build(),
+        );
+    if let Credentials::Profile(name) = credentials {
+        loader = loader.profile_name(name).credentials_provider(
+            ProfileFileCredentialsProvider::builder().profile_name(name).build(),
+        );
+    }
+    Ok(Aws::new(&loader.load().await, calls))
+}
+
+macro_rules! client {
+    ($service:ident, $config:expr, $calls:expr) => {
+        $service::Client::from_conf(
+            $service::config::Builder::from($config).interceptor($calls.clone()).build(),
+        )
+    };
+}
+
+impl Aws {
+    fn new(config: &SdkConfig, calls: Calls) -> Self {
+        Self {
+            acm: client!(aws_sdk_acm, config, calls),
+            autoscaling: client!(aws_sdk_autoscaling, config, calls),
+            cloudwatch: client!(aws_sdk_cloudwatch, config, calls),
+            ec2: client!(aws_sdk_ec2, config, calls),
+            elbv2: client!(aws_sdk_elasticloadbalancingv2, config, calls),
+            eventbridge: client!(aws_sdk_eventbridge, config, calls),
+            iam: client!(aws_sdk_iam, config, calls),
+            route53: client!(aws_sdk_route53, config, calls),
+            // Path style, so that an endpoint given as an address works too.
+            s3: aws_sdk_s3::Client::from_conf(
+                aws_sdk_s3::config::Builder::from(config)
+                    .force_path_style(config.endpoint_url().is_some())
+                    .interceptor(calls.clone())
+                    .build(),
+            ),
+            sns: client!(aws_sdk_sns, config, calls),
+            sts: client!(aws_sdk_sts, config, calls),
+            tagging: client!(aws_sdk_resourcegroupstagging, config, calls),
+            calls,
+            config: config.clone(),
+        }
+    }
+
+    /// The same clients, log of calls included, as somebody else.
+    #[must_use]
+    pub fn acting_as(&self, credentials: aws_credential_types::Credentials) -> Self {
+        let provider = SharedCredentialsProvider::new(credentials);
+        let config = self.config.to_builder().credentials_provider(provider).build();
+        Self::new(&config, self.calls.clone())
+    }
+
+    /// Asks AWS whose credentials these are.
+    pub async fn caller(&self) -> Result<Caller> {
+        let answer =
+            self.sts.get_caller_identity().send().await.doing("asking AWS who we are")?;
+        Ok(Caller {
+            account: answer.account.unwrap_or_default(),
+            arn: answer.arn.unwrap_or_default(),
+        })
+    }
+}

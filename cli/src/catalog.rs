@@ -1,0 +1,106 @@
+//! Every resource of a deployment once, with what it needs. Plan, apply, status, delete, the IAM
+//! policies and the graph in the docs all derive from this list.
+
+use crate::{
+    config::Config,
+    engine::{
+        Entry,
+        Key::{self, *},
+        Resource, Stage,
+    },
+    resources::{
+        access_key::AccessKeyPair,
+        agent_bucket::Bucket,
+        agent_object::AgentBinary,
+        alarm::Alarm,
+        alias_record::Alias,
+        auto_scaling_group::Group,
+        certificate::SiteCertificate,
+        dashboard::Figures,
+        deployer_policy::DeployerPolicy,
+        deployer_user::User,
+        elb_health_check::ElbHealth,
+        event_rule::EventRule,
+        instance::TheInstance,
+        instance_profile::Profile,
+        instance_role::Role,
+        internet_gateway::Gateway,
+        key_pair::SshKeyPair,
+        launch_template::Template,
+        lifecycle_hook::LifecycleHook,
+        listener::Listener,
+        load_balancer::Alb,
+        route_table::Routes,
+        security_group::SecurityGroup,
+        service_linked_role::ServiceLinkedRole,
+        subnet::Subnet,
+        subscription::{FormerSubscribers, Subscription},
+        target_group::Targets,
+        topic::MailTopic,
+        topic_policy::Publishers,
+        vpc::Network,
+    },
+};
+
+/// The catalog of one deployment. What is needed stands above what needs it.
+#[rustfmt::skip] // a table
+pub fn catalog(config: &Config) -> Vec<Entry> {
+    let mut rows = vec![
+        // 00 iam
+        row(InstancesPolicy,          &[], DeployerPolicy::of(Stage::Instances)),
+        row(LbPolicy,                 &[], DeployerPolicy::of(Stage::Lb)),
+        row(MonitoringPolicy,         &[], DeployerPolicy::of(Stage::Monitoring)),
+        row(DeployerUser,             &[InstancesPolicy, LbPolicy, MonitoringPolicy], User),
+        row(AccessKey,                &[DeployerUser], AccessKeyPair),
+        row(KeyPair,                  &[], SshKeyPair),
+        row(InstanceRole,             &[], Role),
+        row(InstanceProfile,          &[InstanceRole], Profile),
+        row(AutoScalingServiceRole,   &[], ServiceLinkedRole::AutoScaling),
+        row(LoadBalancingServiceRole, &[], ServiceLinkedRole::LoadBalancing),
+
+        // 01 instances
+        row(AgentBucket,              &[], Bucket),
+        row(AgentObject,              &[AgentBucket], AgentBinary),
+        row(Vpc,                      &[], Network),
+        row(InternetGateway,          &[Vpc], Gateway),
+        row(RouteTable,               &[Vpc, InternetGateway], Routes),
+        row(SubnetA,                  &[Vpc, RouteTable], Subnet::A),
+        row(SubnetB,                  &[Vpc, RouteTable, SubnetA], Subnet::B),
+        row(AlbSecurityGroup,         &[Vpc], SecurityGroup::Alb),
+        row(InstanceSecurityGroup,    &[Vpc, AlbSecurityGroup], SecurityGroup::Instance),
+        row(TargetGroup,              &[Vpc], Targets),
+        row(LaunchTemplate,           &[InstanceSecurityGroup, InstanceProfile, KeyPair, AgentObject], Template),
+        row(AutoScalingGroup,         &[LaunchTemplate, SubnetA, SubnetB, TargetGroup], Group),
+        row(LaunchHook,               &[AutoScalingGroup], LifecycleHook::Launch),
+        row(TerminateHook,            &[AutoScalingGroup], LifecycleHook::Terminate),
+        row(Instance,                 &[AutoScalingGroup, LaunchHook, TerminateHook], TheInstance),
+
+        // 02 lb
+        row(Certificate,              &[], SiteCertificate),
+        row(LoadBalancer,             &[SubnetA, SubnetB, AlbSecurityGroup, InternetGateway], Alb),
+        row(HttpsListener,            &[LoadBalancer, Certificate, TargetGroup], Listener::Https),
+        row(HttpListener,             &[LoadBalancer], Listener::Http),
+        row(AliasRecord,              &[LoadBalancer], Alias),
+        row(ElbHealthCheck,           &[AutoScalingGroup, HttpsListener], ElbHealth),
+
+        // 03 monitoring
+        row(Topic,                    &[], MailTopic),
+        row(TopicPolicy,              &[Topic], Publishers),
+        row(FormerSubscriptions,      &[Topic], FormerSubscribers),
+        row(TerminationRule,          &[TopicPolicy, AutoScalingGroup], EventRule::Termination),
+        row(LaunchRule,               &[TopicPolicy, AutoScalingGroup], EventRule::Launch),
+        row(HealthyHostsAlarm,        &[TopicPolicy, TargetGroup, LoadBalancer], Alarm::HealthyHosts),
+        row(Elb5xxAlarm,              &[TopicPolicy, LoadBalancer], Alarm::Elb5xx),
+        row(StatusCheckAlarm,         &[TopicPolicy, AutoScalingGroup], Alarm::StatusCheck),
+        row(Dashboard,                &[TargetGroup, LoadBalancer, AutoScalingGroup], Figures),
+    ];
+    rows.extend(config.emails.iter().map(|address| {
+        let key = EmailSubscription(address.to_string());
+        row(key, &[Topic], Subscription { address: address.to_string() })
+    }));
+    rows
+}
+
+fn row(key: Key, needs: &[Key], resource: impl Resource + 'static) -> Entry {
+    Entry { key, needs: needs.to_vec(), resource: Box::new(resource) }
+}

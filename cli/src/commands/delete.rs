@@ -1,0 +1,110 @@
+//! `setup delete`: everything, in one run, and proof that nothing is left.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::{
+    Env, Exit, preflight,
+    session::{Role, Session},
+};
+use crate::{
+    args,
+    engine::{self, Doomed, Stage},
+    error::{Hinted, Interrupted},
+    leftovers,
+    ui::{elapsed, table},
+};
+
+pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
+    let config = preflight::load(env, &[])?;
+    let role = if options.keep_iam { Role::Deployer } else { Role::Admin };
+    let mut session = Session::open(env, &config, role).await?;
+    session.cx.drain = options.drain;
+    let stages = if options.keep_iam { &Stage::ALL[1..] } else { &Stage::ALL[..] };
+    if session.is_deployer() && !options.keep_iam {
+        return Err(Hinted::user(
+            "the deployer cannot delete the IAM part: that is its own user",
+            "use admin credentials, for example `jitsi-aws setup delete --profile ADMIN`, \
+             or leave the IAM part: `jitsi-aws setup delete --keep-iam`",
+        )
+        .into());
+    }
+    let doomed = engine::inventory(&session.catalog, stages, &session.cx).await?;
+    if !doomed.is_empty() {
+        confirm(env, &session, &doomed)?;
+    }
+    let start = Instant::now();
+    let summary = engine::delete(&session.catalog, &doomed, &session.cx).await.map_err(again)?;
+    let left = look_again(&session, stages).await?;
+    env.ui.document("delete", &json!({ "deleted": summary.deleted, "left": left }));
+    if !left.is_empty() {
+        return Err(Hinted::ours(
+            format!("deleted {}, but {} are left", summary.deleted, left.len()),
+            "run `jitsi-aws setup delete` again; what stays then must be deleted by hand",
+        )
+        .with(left)
+        .into());
+    }
+    env.ui.result(&format!(
+        "deleted {} in {}; looked again by name, by id and by tag: 0 left",
+        summary.deleted,
+        elapsed(start.elapsed()),
+    ));
+    if options.keep_iam {
+        env.ui.next("jitsi-aws setup delete   # with admin credentials, for the IAM part");
+    }
+    Ok(Exit::Done)
+}
+
+/// Shows what will go, and asks for the deployment's name.
+fn confirm(env: &Env, session: &Session, doomed: &[Doomed]) -> Result<()> {
+    let names = &session.cx.names;
+    let (deployment, region) = (names.deployment(), names.region());
+    env.ui.say(&format!("This deletes deployment \"{deployment}\" in {region} for good. There is no way back."));
+    let rows: Vec<Vec<String>> = doomed
+        .iter()
+        .map(|doomed| {
+            let id = if doomed.found.id == doomed.name { String::new() } else { doomed.found.id.clone() };
+            let detail = doomed.found.detail.clone();
+            vec![format!(" {}", doomed.key.title()), doomed.name.clone(), id, detail]
+        })
+        .collect();
+    for line in table(&rows).lines() {
+        env.ui.say(line);
+    }
+    if env.global.yes {
+        return Ok(());
+    }
+    let count = doomed.len();
+    let question = format!("{count} resources. Type the deployment's name to go on:");
+    match env.ui.ask(&question) {
+        Some(answer) if answer == deployment => Ok(()),
+        Some(_) => Err(Hinted::user("that is not its name; nothing was deleted", "").into()),
+        None => Err(Hinted::user(
+            format!("{count} resources would be deleted, and there is nobody to ask"),
+            "say so beforehand: `jitsi-aws setup delete --yes`",
+        )
+        .into()),
+    }
+}
+
+/// Every resource's own finding, and the tagging API.
+async fn look_again(session: &Session, stages: &[Stage]) -> Result<Vec<String>> {
+    let found = engine::inventory(&session.catalog, stages, &session.cx).await?;
+    let mut left: Vec<String> = found
+        .into_iter()
+        .map(|doomed| format!("{} {} {}", doomed.key.title(), doomed.name, doomed.found.id))
+        .collect();
+    left.extend(leftovers::by_tag(&session.cx, stages).await?);
+    Ok(left)
+}
+
+fn again(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Interrupted>() {
+        let hint = "delete the rest with `jitsi-aws setup delete`";
+        return error.context(Hinted::user("stopped on request; some of it is gone", hint));
+    }
+    error
+}

@@ -1,0 +1,104 @@
+//! What each command does, from arguments to exit code. Commands never call an SDK themselves.
+
+mod completions;
+mod delete;
+mod init;
+mod plan;
+mod preflight;
+mod probe;
+mod session;
+mod setup;
+mod stages;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use tokio::sync::watch;
+
+use crate::{
+    args::{Args, Command, Global, Setup},
+    aws::HttpClient,
+    error::{Hinted, Report},
+    ui::{Options, Ui},
+};
+
+/// What a command did, as an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// `plan`: there is something to do.
+    Changes = 3,
+    /// `probe`: no meeting can be held.
+    Unhealthy = 4,
+}
+
+/// What a command works with.
+#[derive(Clone)]
+pub struct Env {
+    /// Options of every command.
+    pub global: Global,
+    /// The printer.
+    pub ui: Ui,
+    /// The HTTP client under the SDK; the standard one when absent.
+    pub http: Option<HttpClient>,
+    /// True once the user asked to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Runs a command to its exit code, printing what goes wrong.
+pub fn run(args: Args) -> u8 {
+    let ui = Ui::new(Options {
+        json: args.global.json,
+        no_color: args.global.no_color,
+        verbose: args.global.verbose,
+    });
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            ui.error(&Hinted::ours(format!("starting: {error}"), "").into());
+            return 2;
+        }
+    };
+    let result = runtime.block_on(async {
+        let env = Env { global: args.global, ui: ui.clone(), http: None, stop: listen(ui.clone()) };
+        dispatch(args.command, env).await
+    });
+    match result {
+        Ok(exit) => exit as u8,
+        Err(error) => {
+            ui.error(&error);
+            Report::of(&error).exit_code
+        }
+    }
+}
+
+async fn dispatch(command: Command, env: Env) -> Result<Exit> {
+    match command {
+        Command::Init(options) => init::run(&env, options),
+        Command::Setup { stage: None } => stages::run(&env).await,
+        Command::Setup { stage: Some(Setup::Delete(options)) } => delete::run(&env, &options).await,
+        Command::Setup { stage: Some(stage) } => setup::run(&env, &stage).await,
+        Command::Plan { stage } => plan::run(&env, stage).await,
+        Command::Probe(options) => probe::run(&env, &options).await,
+        Command::Completions { shell } => completions::completions(&env, shell),
+        Command::Man => completions::man(&env),
+    }
+}
+
+/// First Ctrl-C: start nothing new, let what runs finish. Second: stop.
+fn listen(ui: Ui) -> watch::Receiver<bool> {
+    let (tell, stop) = watch::channel(false);
+    let tell = Arc::new(tell);
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if tell.send_replace(true) {
+                #[expect(clippy::exit, reason = "the user asked twice; every call AWS got can be found again")]
+                std::process::exit(130);
+            }
+            ui.say("stopping: letting calls under way finish; press Ctrl-C again to stop at once");
+        }
+    });
+    stop
+}

@@ -1,0 +1,98 @@
+//! What every resource is given: the clients, the configuration, the names, the ids of what it
+//! needs, and a way to say how it is getting on.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Result;
+use tokio::sync::watch;
+
+use crate::{
+    aws::Aws,
+    config::Config,
+    engine::{Event, Key, Listener},
+    error::{Hinted, Interrupted},
+    names::Names,
+    wait,
+};
+
+/// One run's context, shared by all resources.
+pub struct Cx {
+    /// The clients.
+    pub aws: Aws,
+    /// The validated configuration.
+    pub config: Arc<Config>,
+    /// Names and ARNs.
+    pub names: Names,
+    ids: Mutex<BTreeMap<Key, String>>,
+    listener: Listener,
+    stop: watch::Receiver<bool>,
+}
+
+impl Cx {
+    /// `stop` turns true when the user wants nothing new to be started.
+    pub fn new(
+        aws: Aws,
+        config: Arc<Config>,
+        names: Names,
+        listener: Listener,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self { aws, config, names, ids: Mutex::default(), listener, stop }
+    }
+
+    /// The id of a resource found or made in this run.
+    pub fn id(&self, key: &Key) -> Option<String> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// As [`Cx::id`]; a missing one is an error that names the stage to run.
+    pub fn need(&self, key: &Key) -> Result<String> {
+        self.id(key).ok_or_else(|| missing(key).into())
+    }
+
+    /// Remembers an id for those who need it.
+    pub fn put(&self, key: &Key, id: String) {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), id);
+    }
+
+    /// Tells the user something.
+    pub fn tell(&self, event: Event) {
+        (self.listener)(event);
+    }
+
+    /// Says what `key` is waiting for, in AWS's own words.
+    pub fn waiting(&self, key: &Key, what: &str) {
+        self.tell(Event::Waiting { key: key.clone(), what: what.to_owned() });
+    }
+
+    /// Something the user should know once all is done.
+    pub fn note(&self, key: &Key, text: impl Into<String>) {
+        self.tell(Event::Note { key: key.clone(), text: text.into() });
+    }
+
+    /// Whether the user asked to stop.
+    pub fn stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Pauses; ends at once with [`Interrupted`] when the user asks to stop.
+    pub async fn pause(&self, length: Duration) -> Result<()> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = wait::pause(length) => Ok(()),
+            Ok(_) = stop.wait_for(|stop| *stop) => Err(Interrupted.into()),
+        }
+    }
+}
+
+/// The error for a resource an earlier stage should have made.
+pub fn missing(key: &Key) -> Hinted {
+    Hinted::user(
+        format!("there is no {} yet", key.title()),
+        format!("run `jitsi-aws setup {}` first", key.stage().word()),
+    )
+}

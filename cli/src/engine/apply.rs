@@ -1,0 +1,152 @@
+//! Making AWS agree with the catalog: find, then create or mend, then sweep what is no longer wanted.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Result;
+use tokio::time::Instant;
+
+use super::{
+    Entry, Event, Found, Key, Outcome, Stage, Summary,
+    graph::{Direction, closure, walk},
+};
+use crate::{
+    aws::{AwsError, Fate},
+    cx::{Cx, missing},
+    tags::Owner,
+};
+
+/// Brings every resource of `stages` to what the configuration asks for. Resources of other stages
+/// are only looked up; one that is missing is an error that names the stage to run.
+pub async fn apply(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Summary> {
+    let chosen: BTreeSet<&Key> =
+        catalog.iter().map(|entry| &entry.key).filter(|key| stages.contains(&key.stage())).collect();
+    let needed = closure(catalog, &chosen);
+    let (entries, earlier): (Vec<&Entry>, Vec<&Entry>) =
+        needed.into_iter().partition(|entry| chosen.contains(&entry.key));
+    walk(cx, &earlier, Direction::Build, |entry| async move {
+        match entry.current(cx, &entry.resource.find(cx).await?)? {
+            Some(found) => cx.put(&entry.key, found.id),
+            None if !entry.resource.wanted(cx) => {}
+            None => return Err(missing(&entry.key).into()),
+        }
+        Ok(())
+    })
+    .await?;
+
+    let summary = Mutex::new(Summary::default());
+    let swept: Mutex<Vec<(&Entry, Found)>> = Mutex::default();
+    walk(cx, &entries, Direction::Build, |entry| {
+        let (summary, swept) = (&summary, &swept);
+        report(cx, entry, async move {
+            let all = entry.resource.find(cx).await?;
+            let stale = all.iter().filter(|found| found.stale && found.owner == Owner::Ours);
+            swept
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(stale.map(|found| (entry, found.clone())));
+            let Some((id, outcome)) = converge(cx, entry, &all).await? else { return Ok(None) };
+            cx.put(&entry.key, id.clone());
+            summary.lock().unwrap_or_else(PoisonError::into_inner).count(&outcome);
+            Ok(Some((id, outcome)))
+        })
+    })
+    .await?;
+
+    let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // Dependants were mended above, so nothing refers to these any more.
+    for (entry, found) in swept.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        report(cx, entry, async {
+            entry.resource.delete(cx, &found).await?;
+            Ok(Some((found.id.clone(), Outcome::Deleted)))
+        })
+        .await?;
+        summary.count(&Outcome::Deleted);
+    }
+    Ok(summary)
+}
+
+/// One resource: create or mend, then wait. `None`: neither there nor wanted.
+async fn converge(cx: &Cx, entry: &Entry, all: &[Found]) -> Result<Option<(String, Outcome)>> {
+    let resource = &entry.resource;
+    let (id, outcome) = match entry.current(cx, all)? {
+        None if !resource.wanted(cx) => return Ok(None),
+        None => (create(cx, entry).await?, Outcome::Created),
+        Some(found) if found.drift.is_empty() || found.owner == Owner::Borrowed => {
+            (found.id, Outcome::Unchanged)
+        }
+        Some(found) => {
+            resource.update(cx, &found).await?;
+            (found.id, Outcome::Changed(found.drift))
+        }
+    };
+    resource.wait(cx, &id).await?;
+    Ok(Some((id, outcome)))
+}
+
+// A lost answer, or AWS failing inside, says nothing about what happened. New things take a moment
+// to show up in Describe calls (EC2 "Eventual consistency"), so look a few times before trying again.
+const ATTEMPTS: u32 = 4;
+const LOOKS: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Creates, and never believes a failure before having looked: what a lost answer left behind, or
+/// another run made meanwhile, is adopted if it is ours.
+async fn create(cx: &Cx, entry: &Entry) -> Result<String> {
+    let mut attempt = 1;
+    loop {
+        let error = match entry.resource.create(cx).await {
+            Ok(id) => return Ok(id),
+            Err(error) => error,
+        };
+        let fate = error.downcast_ref::<AwsError>().map_or(Fate::NotSent, |error| error.fate);
+        let looks = match fate {
+            Fate::NotSent => return Err(error),
+            Fate::Throttled | Fate::Refused => 1,
+            Fate::Unknown => LOOKS,
+        };
+        for look in 0..looks {
+            if look > 0 {
+                cx.pause(PAUSE * look).await?;
+            }
+            let all = entry.resource.find(cx).await?;
+            if let Some(found) = entry.current(cx, &all)? {
+                if !found.drift.is_empty() {
+                    entry.resource.update(cx, &found).await?;
+                }
+                return Ok(found.id);
+            }
+        }
+        if fate == Fate::Refused || attempt == ATTEMPTS {
+            return Err(error);
+        }
+        cx.waiting(&entry.key, &format!("trying again: {error:#}"));
+        cx.pause(PAUSE * 2_u32.pow(attempt)).await?;
+        attempt += 1;
+    }
+}
+
+/// Tells the listener how a step goes.
+pub(super) async fn report(
+    cx: &Cx,
+    entry: &Entry,
+    step: impl Future<Output = Result<Option<(String, Outcome)>>>,
+) -> Result<()> {
+    let (key, name) = (entry.key.clone(), entry.resource.name(cx));
+    let start = Instant::now();
+    cx.tell(Event::Started { key: key.clone(), name: name.clone() });
+    match step.await {
+        Ok(Some((id, outcome))) => {
+            cx.tell(Event::Finished { key, name, id, outcome, took: start.elapsed() });
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+        Err(error) => {
+            cx.tell(Event::Failed { key, name, took: start.elapsed() });
+            Err(error)
+        }
+    }
+}

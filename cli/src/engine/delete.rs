@@ -1,0 +1,71 @@
+//! Deleting along the same edges, reversed: everything of ours that can be found, twins included.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use anyhow::Result;
+
+use super::{
+    Entry, Found, Key, Outcome, Stage, Summary,
+    apply::report,
+    graph::{Direction, walk},
+    plan::locate,
+};
+use crate::{cx::Cx, tags::Owner};
+
+/// Something that would be deleted.
+#[derive(Clone, Debug)]
+pub struct Doomed {
+    /// Which resource.
+    pub key: Key,
+    /// Its name.
+    pub name: String,
+    /// What exists of it.
+    pub found: Found,
+}
+
+/// All that exists of `stages` and is ours, in catalog order.
+pub async fn inventory(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Doomed>> {
+    let entries: Vec<&Entry> =
+        catalog.iter().filter(|entry| stages.contains(&entry.key.stage())).collect();
+    let mut found = locate(&entries, cx).await?;
+    let mut doomed = Vec::new();
+    for entry in entries {
+        for found in found.remove(&entry.key).unwrap_or_default() {
+            if found.owner == Owner::Ours {
+                let name = entry.resource.name(cx);
+                doomed.push(Doomed { key: entry.key.clone(), name, found });
+            }
+        }
+    }
+    Ok(doomed)
+}
+
+/// Deletes `doomed`, dependants first.
+pub async fn delete(catalog: &[Entry], doomed: &[Doomed], cx: &Cx) -> Result<Summary> {
+    let mut by_key: BTreeMap<&Key, Vec<&Found>> = BTreeMap::new();
+    for Doomed { key, found, .. } in doomed {
+        by_key.entry(key).or_default().push(found);
+    }
+    // All entries stay in the graph: the order between two may run through one that does not exist.
+    let entries: Vec<&Entry> = catalog.iter().collect();
+    let summary = Mutex::new(Summary::default());
+    walk(cx, &entries, Direction::Tear, |entry| {
+        let (by_key, summary) = (&by_key, &summary);
+        async move {
+            for found in by_key.get(&entry.key).into_iter().flatten() {
+                report(cx, entry, async {
+                    entry.resource.delete(cx, found).await?;
+                    Ok(Some((found.id.clone(), Outcome::Deleted)))
+                })
+                .await?;
+                summary.lock().unwrap_or_else(PoisonError::into_inner).count(&Outcome::Deleted);
+            }
+            Ok(())
+        }
+    })
+    .await?;
+    Ok(summary.into_inner().unwrap_or_else(PoisonError::into_inner))
+}

@@ -1,0 +1,158 @@
+//! Declared resources and one small engine that makes AWS agree with them. It keeps no state file:
+//! what exists is found by name or tag each time, and nothing here knows any AWS service.
+
+mod apply;
+mod delete;
+mod event;
+mod graph;
+mod key;
+mod plan;
+
+use anyhow::Result;
+use async_trait::async_trait;
+
+pub use apply::apply;
+pub use delete::{Doomed, delete, inventory};
+pub use event::{Event, Listener, Outcome, Summary};
+pub use key::{Key, Stage};
+pub use plan::{Change, Planned, plan};
+
+use crate::{cx::Cx, names::Names, policy::Permission, tags::Owner};
+
+/// One row of the catalog.
+pub struct Entry {
+    /// Its name in the graph.
+    pub key: Key,
+    /// What must exist before it, and must not be deleted before it.
+    pub needs: Vec<Key>,
+    /// How it is found, made, changed and deleted.
+    pub resource: Box<dyn Resource>,
+}
+
+/// Something AWS keeps for us.
+#[async_trait]
+pub trait Resource: Send + Sync {
+    /// The name a person knows it by.
+    fn name(&self, cx: &Cx) -> String;
+
+    /// What the calls below need to be allowed, on what.
+    fn permissions(&self, names: &Names) -> Vec<Permission>;
+
+    /// Whether the configuration asks for it at all.
+    fn wanted(&self, _cx: &Cx) -> bool {
+        true
+    }
+
+    /// All that exists of it: by its name, else by our owner tag. Empty when there is none or its
+    /// parent is absent. Only the service's own named way of saying "no such thing" means absent.
+    async fn find(&self, cx: &Cx) -> Result<Vec<Found>>;
+
+    /// Makes it, tagged in the same call where AWS can, and returns its id. Must not be repeated
+    /// blindly below the engine: a lost answer must not leave a twin.
+    async fn create(&self, cx: &Cx) -> Result<String>;
+
+    /// Mends its drift.
+    async fn update(&self, cx: &Cx, found: &Found) -> Result<()>;
+
+    /// Deletes it; already gone is fine.
+    async fn delete(&self, cx: &Cx, found: &Found) -> Result<()>;
+
+    /// Waits, bounded, until others can build on it.
+    async fn wait(&self, _cx: &Cx, _id: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Something that exists.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What others refer to it by: an id (`vpc-…`), an ARN or a name, whichever the API takes.
+    pub id: String,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Where it differs from the configuration.
+    pub drift: Vec<Drift>,
+    /// Ours, but no longer wanted: deleted once everything else is as it should be.
+    pub stale: bool,
+    /// One line for a person: address range, zone, number of instances.
+    pub detail: String,
+}
+
+impl Found {
+    /// As it should be.
+    pub fn new(id: impl Into<String>, owner: Owner) -> Self {
+        Self { id: id.into(), owner, drift: Vec::new(), stale: false, detail: String::new() }
+    }
+
+    /// Adds a line for a person.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// Marks it as no longer wanted.
+    #[must_use]
+    pub fn stale(mut self, stale: bool) -> Self {
+        self.stale = stale;
+        self
+    }
+
+    /// Compares one field; a difference becomes drift.
+    pub fn compare(
+        &mut self,
+        field: &'static str,
+        actual: impl ToString,
+        wanted: impl ToString,
+    ) -> &mut Self {
+        let (actual, wanted) = (actual.to_string(), wanted.to_string());
+        if actual != wanted {
+            self.drift.push(Drift { field, actual, wanted, effect: None });
+        }
+        self
+    }
+
+    /// Whether `field` differs.
+    pub fn drifted(&self, field: &str) -> bool {
+        self.drift.iter().any(|drift| drift.field == field)
+    }
+}
+
+/// One field that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drift {
+    /// The field, in AWS's words: "instance type".
+    pub field: &'static str,
+    /// What it is.
+    pub actual: String,
+    /// What the configuration asks for.
+    pub wanted: String,
+    /// What users will feel of the change, where it is not nothing.
+    pub effect: Option<String>,
+}
+
+impl Entry {
+    /// The one thing of this kind that is wanted, out of all that was found. More than one of ours
+    /// is refused: nobody can tell which one the others refer to.
+    fn current(&self, cx: &Cx, found: &[Found]) -> Result<Option<Found>> {
+        use crate::error::Hinted;
+
+        let mut current = found.iter().filter(|found| !found.stale);
+        let first = current.next().cloned();
+        if let (Some(first), Some(second)) = (&first, current.next()) {
+            return Err(Hinted::user(
+                format!("there are two: {} and {}", first.id, second.id),
+                "delete the one that is not in use, or start anew: `jitsi-aws setup delete` removes both",
+            )
+            .into());
+        }
+        if let Some(Found { id, owner: Owner::Foreign(why), .. }) = &first {
+            return Err(Hinted::user(
+                format!("{id} has the name `{}`, but is not ours: {why}", self.resource.name(cx)),
+                "choose another [deployment] name in jitsi.toml, or remove it yourself",
+            )
+            .into());
+        }
+        Ok(first)
+    }
+}

@@ -1,0 +1,100 @@
+//! What a run would do: the same finding as applying, and no other call.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
+
+use anyhow::Result;
+
+use super::{
+    Drift, Entry, Found, Key, Stage,
+    graph::{Direction, closure, walk},
+};
+use crate::{cx::Cx, tags::Owner};
+
+/// What would be done to one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It would be made.
+    Create,
+    /// These fields would be changed.
+    Update(Vec<Drift>),
+    /// Nothing.
+    Keep,
+    /// It would be deleted: ours, but no longer wanted.
+    Delete,
+    /// Nothing can be done: why.
+    Conflict(String),
+}
+
+/// One line of a plan.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Which resource.
+    pub key: Key,
+    /// Its name.
+    pub name: String,
+    /// Its id, when it exists.
+    pub id: Option<String>,
+    /// One line about it, when it exists.
+    pub detail: String,
+    /// What would be done.
+    pub change: Change,
+}
+
+/// What applying `stages` would do, in catalog order.
+pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Planned>> {
+    let chosen: BTreeSet<&Key> =
+        catalog.iter().map(|entry| &entry.key).filter(|key| stages.contains(&key.stage())).collect();
+    let entries = closure(catalog, &chosen);
+    let found = locate(&entries, cx).await?;
+    let mut planned = Vec::new();
+    for entry in entries.into_iter().filter(|entry| chosen.contains(&entry.key)) {
+        let all = found.get(&entry.key).map(Vec::as_slice).unwrap_or_default();
+        let line = |id: Option<String>, detail: String, change| Planned {
+            key: entry.key.clone(),
+            name: entry.resource.name(cx),
+            id,
+            detail,
+            change,
+        };
+        match entry.current(cx, all) {
+            Err(conflict) => {
+                planned.push(line(None, String::new(), Change::Conflict(format!("{conflict:#}"))));
+            }
+            Ok(None) if entry.resource.wanted(cx) => {
+                planned.push(line(None, String::new(), Change::Create));
+            }
+            Ok(None) => {}
+            Ok(Some(Found { id, detail, drift, owner, .. })) => {
+                let keep = drift.is_empty() || owner == Owner::Borrowed;
+                let change = if keep { Change::Keep } else { Change::Update(drift) };
+                planned.push(line(Some(id), detail, change));
+            }
+        }
+        for stale in all.iter().filter(|found| found.stale && found.owner == Owner::Ours) {
+            planned.push(line(Some(stale.id.clone()), stale.detail.clone(), Change::Delete));
+        }
+    }
+    Ok(planned)
+}
+
+/// Finds everything, parents first, and remembers the ids for those who need them.
+pub(super) async fn locate(entries: &[&Entry], cx: &Cx) -> Result<BTreeMap<Key, Vec<Found>>> {
+    let located = Mutex::new(BTreeMap::new());
+    walk(cx, entries, Direction::Build, |entry| {
+        let located = &located;
+        async move {
+            let all = entry.resource.find(cx).await?;
+            let usable = |found: &&Found| !found.stale && !matches!(found.owner, Owner::Foreign(_));
+            if let Some(found) = all.iter().find(usable) {
+                cx.put(&entry.key, found.id.clone());
+            }
+            located.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.key.clone(), all);
+            Ok(())
+        }
+    })
+    .await?;
+    Ok(located.into_inner().unwrap_or_else(PoisonError::into_inner))
+}

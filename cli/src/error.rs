@@ -1,0 +1,97 @@
+//! Errors a person reads: what was being done, why it failed, and what to type next.
+
+mod hints;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::aws::AwsError;
+
+/// Whose turn it is to mend something; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The user can fix it: exit code 1.
+    User,
+    /// AWS or this program failed: exit code 2.
+    Ours,
+}
+
+/// An error with a hint: several things wrong at once have one line each.
+#[derive(Debug)]
+pub struct Hinted {
+    what: String,
+    details: Vec<String>,
+    hint: String,
+    fault: Fault,
+}
+
+impl Hinted {
+    /// Something the user can fix, and how.
+    pub fn user(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), details: Vec::new(), hint: hint.into(), fault: Fault::User }
+    }
+
+    /// Something the user cannot fix, and what is left to do.
+    pub fn ours(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { fault: Fault::Ours, ..Self::user(what, hint) }
+    }
+
+    /// Adds the single things that are wrong.
+    #[must_use]
+    pub fn with(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Hinted {}
+
+/// The user pressed Ctrl-C.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+/// An error as it is shown, in text or JSON.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// What failed and why, on one line.
+    pub what: String,
+    /// Single problems.
+    pub details: Vec<String>,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// AWS's error code, where AWS refused.
+    pub aws_code: Option<String>,
+    /// What AWS support asks for.
+    pub request_id: Option<String>,
+    /// 1 the user can fix it, 2 AWS or we failed.
+    pub exit_code: u8,
+}
+
+impl Report {
+    /// Reads a chain of errors.
+    pub fn of(error: &anyhow::Error) -> Self {
+        let aws = error.downcast_ref::<AwsError>();
+        let hinted = error.downcast_ref::<Hinted>();
+        let known = aws.and_then(hints::of);
+        let user = match hinted {
+            Some(hinted) => hinted.fault == Fault::User,
+            None => error.is::<Interrupted>() || known.is_some(),
+        };
+        Self {
+            what: format!("{error:#}"),
+            details: hinted.map(|hinted| hinted.details.clone()).unwrap_or_default(),
+            hint: hinted.map(|hinted| hinted.hint.clone()).filter(|hint| !hint.is_empty()).or(known),
+            aws_code: aws.map(|aws| aws.code.clone()).filter(|code| !code.is_empty()),
+            request_id: aws.and_then(|aws| aws.request_id.clone()),
+            exit_code: if user { 1 } else { 2 },
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! One file per kind of AWS resource: how it is found, compared, made, changed and deleted. They
+//! never import each other; ids pass through [`crate::cx::Cx`].
+
+mod ec2;
+mod iam;
+mod elbv2;
+
+pub mod access_key;
+pub mod agent_bucket;
+pub mod agent_object;
+pub mod alarm;
+pub mod alias_record;
+pub mod auto_scaling_group;
+pub mod certificate;
+pub mod dashboard;
+pub mod deployer_policy;
+pub mod deployer_user;
+pub mod elb_health_check;
+pub mod event_rule;
+pub mod instance;
+pub mod instance_profile;
+pub mod instance_role;
+pub mod internet_gateway;
+pub mod key_pair;
+pub mod launch_template;
+pub mod lifecycle_hook;
+pub mod listener;
+pub mod load_balancer;
+pub mod route_table;
+pub mod security_group;
+pub mod service_linked_role;
+pub mod subnet;
+pub mod subscription;
+pub mod target_group;
+pub mod topic;
+pub mod topic_policy;
+pub mod vpc;
+
+use std::time::Duration;
+
+use crate::error::Hinted;
+
+// Elastic Load Balancing takes minutes to release its network interfaces after DeleteLoadBalancer,
+// and what holds them cannot be deleted until it has.
+const RELEASE_LIMIT: Duration = Duration::from_secs(900);
+
+/// The error for a field that AWS cannot change in place.
+fn immutable(what: &str, field: &str) -> anyhow::Error {
+    Hinted::user(
+        format!("the {field} of a {what} cannot be changed"),
+        format!(
+            "set {field} in jitsi.toml back, or start anew: `jitsi-aws setup delete`, then `jitsi-aws setup all`"
+        ),
+    )
+    .into()
+}

@@ -1,0 +1,54 @@
+//! The live view: one line per resource being worked on, redrawn in place, below what is done.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::engine::Key;
+
+/// Lines that change.
+pub(super) struct Live {
+    bars: MultiProgress,
+    running: BTreeMap<Key, ProgressBar>,
+}
+
+const TICK: Duration = Duration::from_millis(120);
+
+impl Live {
+    pub(super) fn new() -> Self {
+        Self { bars: MultiProgress::new(), running: BTreeMap::new() }
+    }
+
+    pub(super) fn println(&self, line: &str) {
+        // Fails only when the terminal is gone; the run must go on.
+        let _gone = self.bars.println(line);
+    }
+
+    pub(super) fn start(&mut self, key: &Key, label: &str) {
+        let bar = self.bars.add(ProgressBar::new_spinner());
+        if let Ok(style) = ProgressStyle::with_template(" {spinner} {prefix}  {wide_msg} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_prefix(label.to_owned());
+        bar.enable_steady_tick(TICK);
+        self.running.insert(key.clone(), bar);
+    }
+
+    pub(super) fn update(&mut self, key: &Key, what: &str) {
+        if let Some(bar) = self.running.get(key) {
+            bar.set_message(what.to_owned());
+        }
+    }
+
+    pub(super) fn end(&mut self, key: &Key) {
+        if let Some(bar) = self.running.remove(key) {
+            bar.finish_and_clear();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        for bar in std::mem::take(&mut self.running).into_values() {
+            bar.finish_and_clear();
+        }
+    }
+}

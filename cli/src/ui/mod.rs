@@ -1,0 +1,153 @@
+//! The only printer: progress to stderr, results to stdout; a live view on a terminal, one line
+//! per event elsewhere, JSON where asked for.
+
+mod live;
+mod progress;
+mod style;
+mod text;
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::Serialize;
+
+pub use style::{Mark, Style};
+pub use text::{elapsed, table};
+
+use crate::{aws::Call, engine::Event, error};
+use progress::Progress;
+
+/// Version of the JSON documents and events; grows when a field changes its meaning.
+pub const SCHEMA: u32 = 1;
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// JSON instead of text.
+    pub json: bool,
+    /// Never colour.
+    pub no_color: bool,
+    /// Say every call.
+    pub verbose: bool,
+}
+
+/// The printer; cheap to clone.
+#[derive(Clone)]
+pub struct Ui {
+    options: Options,
+    style: Style,
+    progress: Arc<Mutex<Progress>>,
+}
+
+impl Ui {
+    /// Looks at the terminal and the environment (`NO_COLOR`, locale) to decide how to print.
+    pub fn new(options: Options) -> Self {
+        let live = io::stderr().is_terminal() && !options.json;
+        let style = Style::detect(live && !options.no_color);
+        let progress = Arc::new(Mutex::new(Progress::new(options.json, live, style)));
+        Self { options, style, progress }
+    }
+
+    /// Marks and colours, for those who lay out text.
+    pub fn style(&self) -> Style {
+        self.style
+    }
+
+    /// Whether results are JSON.
+    pub fn json(&self) -> bool {
+        self.options.json
+    }
+
+    /// A line of progress, for a person.
+    pub fn say(&self, line: &str) {
+        self.with(|progress| progress.say(line));
+    }
+
+    /// Something that happened in a run.
+    pub fn event(&self, event: Event) {
+        self.with(|progress| progress.event(event));
+    }
+
+    /// A call, when the user wants to see calls.
+    pub fn call(&self, call: &Call) {
+        if self.options.verbose {
+            self.with(|progress| progress.call(call));
+        }
+    }
+
+    /// A result in text; nothing when JSON was asked for.
+    pub fn result(&self, text: &str) {
+        if !self.options.json {
+            self.write(text.trim_end());
+        }
+    }
+
+    /// A result as a JSON document, `schema` added; nothing when text was asked for.
+    pub fn document(&self, kind: &str, value: &impl Serialize) {
+        if self.options.json {
+            let document = serde_json::json!({ "schema": SCHEMA, "kind": kind, "result": value });
+            self.write(&format!("{document:#}"));
+        }
+    }
+
+    /// A result that has one form only: completions, the manual page.
+    pub fn raw(&self, bytes: &[u8]) {
+        let _closed_pipe = io::stdout().write_all(bytes);
+    }
+
+    /// The next command, on the last line.
+    pub fn next(&self, command: &str) {
+        if !self.options.json {
+            self.say("");
+            self.say(&format!("next: {}", self.style.bold(command)));
+        }
+    }
+
+    /// A failure, with its hint.
+    pub fn error(&self, error: &anyhow::Error) {
+        let report = error::Report::of(error);
+        if self.options.json {
+            self.document("error", &report);
+            return;
+        }
+        self.with(Progress::clear);
+        self.say(&format!("{} {}", self.style.failed("error:"), report.what));
+        for detail in &report.details {
+            self.say(&format!("  {detail}"));
+        }
+        if let Some(hint) = &report.hint {
+            self.say("");
+            self.say(&format!("hint: {hint}"));
+        }
+    }
+
+    /// A warning: the run goes on.
+    pub fn warn(&self, text: &str) {
+        self.say(&format!("{} {text}", self.style.waiting("warning:")));
+    }
+
+    /// Asks on the terminal; `None` when there is nobody to answer.
+    pub fn ask(&self, question: &str) -> Option<String> {
+        if !io::stdin().is_terminal() || self.options.json {
+            return None;
+        }
+        self.with(Progress::clear);
+        let mut stderr = io::stderr();
+        write!(stderr, "{question} ").and_then(|()| stderr.flush()).ok()?;
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer).ok()?;
+        (read > 0).then(|| answer.trim().to_owned())
+    }
+
+    fn with(&self, act: impl FnOnce(&mut Progress)) {
+        act(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn write(&self, text: &str) {
+        self.with(Progress::clear);
+        // A reader that went away (`| head`) is no failure.
+        let _closed_pipe = writeln!(io::stdout(), "{text}");
+    }
+}

@@ -1,0 +1,52 @@
+//! Laying out plain text: columns and elapsed time.
+
+use std::time::Duration;
+
+/// Elapsed time as a person reads it: `0.4 s`, `41 s`, `1 min 12 s`.
+pub fn elapsed(time: Duration) -> String {
+    match time.as_secs() {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        seconds @ 10..60 => format!("{seconds} s"),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+/// Rows as columns, two blanks apart; the last column is not padded. Colour codes take no width.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| console::measure_text_width(cell)).max().unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&console::pad_str(cell, *width, console::Alignment::Left, None));
+            line.push_str("  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_short() {
+        assert_eq!(elapsed(Duration::from_millis(440)), "0.4 s");
+        assert_eq!(elapsed(Duration::from_millis(59_900)), "59 s");
+        assert_eq!(elapsed(Duration::from_secs(101)), "1 min 41 s");
+    }
+
+    #[test]
+    fn columns_line_up_without_trailing_blanks() {
+        let rows = [vec!["a".into(), "long".into()], vec!["bbb".into(), "x".into(), String::new()]];
+        assert_eq!(table(&rows), "a    long\nbbb  x\n");
+    }
+}

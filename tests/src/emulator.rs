@@ -1,0 +1,168 @@
+//! The AWS emulator (moto) on a free loopback port: one server per test binary, one account per test.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::Builder;
+
+/// Where every test deploys.
+pub const REGION: &str = "eu-central-1";
+
+// A cold Python on a busy machine; normally two seconds.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running emulator; it ends when this is dropped.
+pub struct Emulator {
+    process: Child,
+    endpoint: String,
+}
+
+/// An account of the emulator, with an administrator's credentials.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Endpoint of all services.
+    pub endpoint: String,
+    /// Access key of the administrator.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: String,
+    /// Session token of the administrator.
+    pub token: Option<String>,
+    /// Account id.
+    pub id: String,
+}
+
+impl Emulator {
+    /// The server all tests of a binary share.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Emulator> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// Starts a server of its own, for tests that change the server itself.
+    ///
+    /// # Panics
+    /// When the emulator is not installed or does not start.
+    pub fn start() -> Self {
+        let target = target_dir();
+        let python = target.join("venv/bin/python");
+        assert!(python.exists(), "{} is missing: run scripts/test", python.display());
+        let images = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/data/amis.json"));
+        // The parent's end of stdin closes when the test binary dies, however it dies; the emulator then ends.
+        let run = "import os, sys, threading\n\
+            threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()\n\
+            from moto.server import main\n\
+            main(['-H', '127.0.0.1', '-p', '0'])";
+        let mut process = Command::new(&python)
+            .args(["-c", run])
+            .env("MOTO_AMIS_PATH", images)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the emulator starts");
+        let log = BufReader::new(process.stderr.take().expect("stderr is piped"));
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Keeps reading to the end, so that the emulator never blocks on a full pipe.
+            for line in log.lines().map_while(Result::ok) {
+                if let Some((_, address)) = line.split_once("Running on http://") {
+                    let _told_once = tell.send(address.trim().to_owned());
+                }
+            }
+        });
+        let address = told.recv_timeout(START_LIMIT).expect("the emulator says its address");
+        Self { process, endpoint: format!("http://{address}") }
+    }
+
+    /// Address of all services.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// An account nobody else uses.
+    ///
+    /// # Panics
+    /// When the emulator does not answer.
+    pub async fn account(&self) -> Account {
+        static NEXT: AtomicU64 = AtomicU64::new(100_000_000_001);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
+        let root = Account {
+            endpoint: self.endpoint.clone(),
+            access_key: "test".into(),
+            secret_key: "test".into(),
+            token: None,
+            id: id.clone(),
+        };
+        let sts = aws_sdk_sts::Client::new(&root.sdk());
+        let answer = sts
+            .assume_role()
+            .role_arn(format!("arn:aws:iam::{id}:role/admin"))
+            .role_session_name("test")
+            .send()
+            .await
+            .expect("the emulator gives an account");
+        let credentials = answer.credentials().expect("credentials");
+        Account {
+            access_key: credentials.access_key_id().into(),
+            secret_key: credentials.secret_access_key().into(),
+            token: Some(credentials.session_token().into()),
+            ..root
+        }
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _already_gone = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+impl Account {
+    /// Configuration for clients of the test's own.
+    pub fn sdk(&self) -> SdkConfig {
+        let credentials = Credentials::new(
+            &self.access_key,
+            &self.secret_key,
+            self.token.clone(),
+            None,
+            "test",
+        );
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static(REGION))
+            .endpoint_url(&self.endpoint)
+            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(
+                credentials,
+            ))
+            .http_client(Builder::new().build_http())
+            .build()
+    }
+}
+
+/// The build directory the test binary runs from.
+///
+/// # Panics
+/// When the test binary is not where cargo puts it.
+pub fn target_dir() -> PathBuf {
+    let mut dir = std::env::current_exe().expect("a path of our own");
+    while dir.file_name().is_some_and(|name| name != "deps") {
+        assert!(dir.pop(), "not run by cargo");
+    }
+    dir.pop(); // deps
+    dir.pop(); // debug
+    dir
+}
