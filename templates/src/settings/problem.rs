@@ -2,15 +2,33 @@
 
 use std::fmt;
 
-/// A setting that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use serde::Serialize;
+use serde_json::Value;
+
+/// Longest value repeated in a message, in characters.
+const SHOWN: usize = 60;
+
+/// A setting that cannot be used, or (as a warning) one that can but should be thought about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Dotted key, `site.domain`.
+    /// Dotted key, `site.domain`; for text that is no TOML or JSON the place, `line 3, column 7`.
     pub key: String,
     /// The value found, as written; `None` when the key is missing.
     pub value: Option<String>,
     /// Why it cannot be used and what is allowed.
     pub reason: String,
+}
+
+impl Problem {
+    /// A problem with a key that has no value, or whose value does not matter.
+    pub fn new(key: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { key: key.into(), value: None, reason: reason.into() }
+    }
+
+    /// A problem with the value a key has.
+    pub fn with_value(key: impl Into<String>, value: &Value, reason: impl Into<String>) -> Self {
+        Self { key: key.into(), value: Some(shown(value)), reason: reason.into() }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -19,5 +37,21 @@ impl fmt::Display for Problem {
             Some(value) => write!(f, "{} = {value}: {}", self.key, self.reason),
             None => write!(f, "{}: {}", self.key, self.reason),
         }
+    }
+}
+
+/// The value on one line: shortened, and without a secret that somebody wrote where none belongs (a
+/// private key in the place of its path, a password in an address).
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    if text.contains("PRIVATE KEY") {
+        return "\"…\" (a private key, not shown)".into();
+    }
+    if text.contains("://") && text.contains('@') {
+        return "\"…\" (an address with a password, not shown)".into();
+    }
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
