@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde::Serialize;
 
 use crate::settings::{Authentication, InstanceSettings};
-use crate::{Error, ProsodyModules, Result, Secret, Secrets};
+use crate::{Error, ProsodyModules, Result, Secrets};
 
 /// What the agent found out about its instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,8 @@ pub struct SiteContext<'a> {
 /// Who may start a meeting, as the templates want it.
 #[derive(Serialize)]
 pub(crate) struct Mode<'a> {
-    mode: &'static str,
+    #[serde(rename = "mode")]
+    name: &'static str,
     app_id: Option<&'a str>,
     token_secret: Option<&'a str>,
 }
@@ -68,15 +69,15 @@ pub(crate) struct Mode<'a> {
 impl<'a> Mode<'a> {
     pub(crate) fn new(authentication: &'a Authentication, secrets: &'a Secrets) -> Result<Self> {
         Ok(match authentication {
-            Authentication::Open => Self { mode: "open", app_id: None, token_secret: None },
+            Authentication::Open => Self { name: "open", app_id: None, token_secret: None },
             Authentication::Jwt { app_id, secret_parameter } => {
                 let secret = secrets.token.as_ref().ok_or_else(|| Error::MissingTokenSecret {
                     parameter: secret_parameter.clone(),
                 })?;
-                Self { mode: "jwt", app_id: Some(app_id), token_secret: Some(secret.expose()) }
+                Self { name: "jwt", app_id: Some(app_id), token_secret: Some(secret.expose()) }
             }
             Authentication::SecureDomain { .. } => {
-                Self { mode: "secure-domain", app_id: None, token_secret: None }
+                Self { name: "secure-domain", app_id: None, token_secret: None }
             }
         })
     }

@@ -10,7 +10,7 @@ use tera::{Error, Kwargs, State, Tera, TeraResult, Value};
 pub(crate) fn register(tera: &mut Tera) {
     tera.autoescape_on([""]);
     tera.set_escape_fn(refuse);
-    add(tera, "comment", |text| line(text));
+    add(tera, "comment", line);
     add(tera, "debconf", debconf);
     add(tera, "hocon", json);
     add(tera, "html", html);
@@ -40,6 +40,7 @@ fn refuse(_: &str, _: &mut dyn io::Write) -> io::Result<()> {
 }
 
 /// A Lua string literal. Control characters become `\ddd`, so that it stays on one line.
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all languages")]
 fn lua(text: &str) -> Escaped {
     let mut out = String::from('"');
     for c in text.chars() {
@@ -85,6 +86,7 @@ fn nginx(text: &str) -> Escaped {
 }
 
 /// A Python string literal in ASCII.
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all languages")]
 fn python(text: &str) -> Escaped {
     let mut out = String::from('"');
     for c in text.chars() {
@@ -129,4 +131,62 @@ fn systemd(text: &str) -> Escaped {
         return Ok(text.to_owned());
     }
     Err("is not a plain path, and a unit file would need it quoted")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "a\"b\\c$d\ne<!--#include -->";
+
+    #[test]
+    fn nginx_quotes_or_refuses() {
+        assert_eq!(nginx(r#"a "b" \c;{}#"#).as_deref(), Ok(r#""a \"b\" \\c;{}#""#));
+        assert!(nginx(HOSTILE).is_err());
+        assert!(nginx("$host").is_err());
+        assert!(nginx("a\nb").is_err());
+    }
+
+    #[test]
+    fn javascript_and_html_start_no_server_side_include() {
+        assert!(!js(HOSTILE).unwrap().contains('<'));
+        assert!(!html(HOSTILE).unwrap().contains('<'));
+    }
+
+    #[test]
+    fn unit_files_take_plain_paths_only() {
+        assert!(systemd("/usr/local/bin/jitsi-agent").is_ok());
+        for text in ["", "a b", "%n", "$HOME", "a\\x20b", "a\nb", "\"a\""] {
+            assert!(systemd(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn debconf_lines_are_not_continued() {
+        assert!(debconf("a\\b").is_ok());
+        assert!(debconf("a\\").is_err());
+        assert!(debconf(" a").is_err());
+    }
+
+    fn render(template: &str, value: &str) -> TeraResult<String> {
+        let mut tera = Tera::new();
+        register(&mut tera);
+        tera.add_raw_template("t", template)?;
+        let mut context = tera::Context::new();
+        context.insert("value", value);
+        tera.render("t", &context)
+    }
+
+    #[test]
+    fn text_without_a_filter_is_refused() {
+        assert!(render("{{ value }}", "harmless").is_err());
+        assert!(render("{{ ('x' ~ value) | lua }}", "harmless").is_ok());
+        assert!(render("{{ 'x' ~ value | lua }}", "harmless").is_err());
+    }
+
+    #[test]
+    fn undefined_variables_are_refused() {
+        assert!(render("{{ valeu | lua }}", "harmless").is_err());
+        assert!(render("{% if value.inner %}{% endif %}{{ value.inner | lua }}", "x").is_err());
+    }
 }

@@ -40,11 +40,11 @@ pub const JITSI_KEYRING: &str = "/usr/share/keyrings/jitsi-keyring.gpg";
 pub const PROSODY_KEYRING: &str = "/usr/share/keyrings/prosody-debian-packages.gpg";
 
 /// The agent's own Prosody modules, rendered.
-pub const SITE_PLUGINS: &str = "/usr/local/lib/prosody/modules";
+pub const OWN_PLUGINS: &str = "/usr/local/lib/prosody/modules";
 /// Jitsi's Prosody modules, from the package `jitsi-meet-prosody`.
 pub const JITSI_PLUGINS: &str = "/usr/share/jitsi-meet/prosody-plugins";
 /// Where Prosody looks for modules: Debian's own, then `plugin_paths`.
-pub const PROSODY_PLUGINS: [&str; 3] = ["/usr/lib/prosody/modules", SITE_PLUGINS, JITSI_PLUGINS];
+pub const PROSODY_PLUGINS: [&str; 3] = ["/usr/lib/prosody/modules", OWN_PLUGINS, JITSI_PLUGINS];
 
 /// Directory of the page visitors see while no meeting can be held.
 pub const MAINTENANCE_ROOT: &str = "/usr/share/jitsi-agent";

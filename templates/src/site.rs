@@ -42,7 +42,7 @@ struct Site<'a> {
     nginx_certificate: &'static str,
     prosody_key: &'static str,
     prosody_certificate: &'static str,
-    site_plugins: &'static str,
+    own_plugins: &'static str,
     jitsi_plugins: &'static str,
     maintenance_root: &'static str,
     swap_file: &'static str,
@@ -80,7 +80,7 @@ pub fn render_site(context: &SiteContext<'_>) -> Result<Vec<OwnedFile>> {
         nginx_certificate: layout::NGINX_CERTIFICATE,
         prosody_key: layout::PROSODY_KEY,
         prosody_certificate: layout::PROSODY_CERTIFICATE,
-        site_plugins: layout::SITE_PLUGINS,
+        own_plugins: layout::OWN_PLUGINS,
         jitsi_plugins: layout::JITSI_PLUGINS,
         maintenance_root: layout::MAINTENANCE_ROOT,
         swap_file: layout::SWAP_FILE,
@@ -119,7 +119,7 @@ fn prosody(site: &Site<'_>, lobby: bool) -> Result<Vec<OwnedFile>> {
     let name = format!("{}.cfg.lua", site.domain);
     let mut files = Vec::new();
     if lobby {
-        let path = format!("{}/mod_lobby_by_default.lua", layout::SITE_PLUGINS);
+        let path = format!("{}/mod_lobby_by_default.lua", layout::OWN_PLUGINS);
         files.push(owned(&path, Template::LobbyModule)?);
     }
     files.push(

@@ -14,9 +14,6 @@ macro_rules! templates {
         pub(crate) enum Template { $($variant),* }
 
         impl Template {
-            #[cfg(test)]
-            pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
-
             /// File name below `templates/files`.
             pub(crate) fn name(self) -> &'static str {
                 match self { $(Self::$variant => $file),* }

@@ -47,8 +47,7 @@ pub fn user_data(data: &UserData<'_>) -> Result<String> {
             key: data.key,
             sha256: data.sha256,
             region: &data.settings.region,
-            config: serde_json::to_string(data.settings)
-                .map_err(|error| Error::template(name, &error))?,
+            config: data.settings.to_json().map_err(|error| Error::template(name, &error))?,
             unit: agent_unit()?,
             agent_binary: layout::AGENT_BINARY,
             agent_config: layout::AGENT_CONFIG,
