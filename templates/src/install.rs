@@ -64,7 +64,9 @@ pub fn render_install(context: &InstallContext<'_>) -> Result<Vec<OwnedFile>> {
     if context.prosody_repository {
         files.push(file("/etc/apt/sources.list.d/prosody.sources", Template::ProsodySource)?);
     }
-    files.push(file("/etc/apt/preferences.d/jitsi.pref", Template::Pins)?);
+    if versions.jitsi_meet.is_some() || versions.prosody.is_some() {
+        files.push(file("/etc/apt/preferences.d/jitsi.pref", Template::Pins)?);
+    }
     files.push(file("/etc/apt/apt.conf.d/60jitsi-agent", Template::UnattendedUpgrades)?);
     files.push(file("/etc/needrestart/conf.d/jitsi-agent.conf", Template::Needrestart)?);
     files.push(

@@ -82,7 +82,7 @@ impl Entities {
         let has_breakout = installed.contains("muc_breakout_rooms");
         let mut conference = with(
             vec!["muc_meeting_id", "muc_hide_all"],
-            &["muc_rate_limit", "muc_password_whitelist", "muc_resource_validate"],
+            &["muc_rate_limit", "muc_password_whitelist"],
         );
         if matches!(authentication, Authentication::Jwt { .. }) {
             conference.push("token_verification");

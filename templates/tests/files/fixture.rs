@@ -27,7 +27,6 @@ pub(crate) const ALL_MODULES: &[&str] = &[
     "muc_meeting_id",
     "muc_password_whitelist",
     "muc_rate_limit",
-    "muc_resource_validate",
     "ping",
     "polls_component",
     "room_metadata_component",

@@ -105,6 +105,8 @@ fn fixture(text: &str) -> Fixture {
     fixture
 }
 
+type Parse = fn(&str) -> Value;
+
 /// Whether a format without any quoting can hold `text`.
 fn is_one_line(text: &str) -> bool {
     !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
@@ -127,7 +129,6 @@ proptest! {
         let harmless = fixture(HARMLESS).site().unwrap();
         prop_assert_eq!(files.len(), harmless.len());
 
-        type Parse = fn(&str) -> Value;
         let read: [(&str, Parse); 5] = [
             ("/etc/prosody/prosody.cfg.lua", parse::prosody),
             ("/conf.avail/meet.example.org.cfg.lua", parse::prosody),
