@@ -39,6 +39,11 @@ MASKED = [
     "container-getty@.service",
 ]
 
+# cloud-init recognises EC2, and then uses metadata version 2, by the hypervisor's UUID. A container cannot
+# have /sys/hypervisor, so the image's cloud-init looks here.
+HYPERVISOR_UUID = "etc/hypervisor-uuid"
+CLOUD_INIT_EC2 = "usr/lib/python3/dist-packages/cloudinit/sources/DataSourceEc2.py"
+
 ENDPOINT = f"http://{addresses.API}:{addresses.API_PORT}"
 
 FILES = {
@@ -47,9 +52,11 @@ FILES = {
         "datasource_list: [Ec2]\n"
         "datasource: {Ec2: {strict_id: false, max_wait: 60, timeout: 5}}\n"
         "network: {config: disabled}\n"
-        "apt_preserve_sources_list: true\n"
+        "apt: {preserve_sources_list: true}\n"
         "manage_etc_hosts: true\n"
+        "locale: C.UTF-8\n"
     ),
+    HYPERVISOR_UUID: "ec2e1916-9099-7caf-fd21-012345abcdef\n",
     "etc/environment": f"AWS_ENDPOINT_URL={ENDPOINT}\n",
     "etc/systemd/system.conf.d/10-endpoint.conf": (
         f"[Manager]\nDefaultEnvironment=AWS_ENDPOINT_URL={ENDPOINT}\n"
@@ -100,6 +107,8 @@ def build_base(cache: Path, say: Callable[[str], None]) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             target.write_text(text)
+        source = work / CLOUD_INIT_EC2
+        source.write_text(source.read_text().replace("/sys/hypervisor/uuid", f"/{HYPERVISOR_UUID}"))
         work.rename(layer)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)

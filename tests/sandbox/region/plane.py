@@ -8,6 +8,7 @@ from pathlib import Path
 from moto.ec2.models import elastic_ip_addresses, elastic_network_interfaces
 
 from . import groups_api
+from .accounts import enforce
 from .addresses import PublicAddresses
 from .alarms import Alarms
 from .balancers import Balancers
@@ -103,6 +104,8 @@ class Plane:
                 case ("PUT", ["faults"]):
                     knobs.faults = [Fault(**fault) for fault in body["faults"]]
                     return knobs.as_dict()
+                case ("PUT", ["iam"]):
+                    return enforce(bool(body["enforced"]))
                 case ("PUT", ["zones", zone]):
                     (knobs.zones_out.add if body["out"] else knobs.zones_out.discard)(zone)
                     log.info("zone %s is %s", zone, "out" if body["out"] else "back")
