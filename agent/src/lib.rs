@@ -1,1 +1,38 @@
-//! Library.
+//! The instance half of a deployment: turns a bare instance into a Jitsi server, tells the truth
+//! about it, heals what can be healed and leaves politely.
+//!
+//! `run` is the life of an instance; below it `install` and `configure` change the machine, `watch`
+//! and `departure` observe it and act. What they decide by (`verdict`, `heal`, `drain`) are state
+//! machines without side effects; what they act through (`system`, `http`, `imds`, `lifecycle`,
+//! `metrics`, `ssm`) decides nothing.
+
+pub mod advice;
+pub mod aws;
+pub mod board;
+mod certificate;
+pub mod commands;
+pub mod config;
+pub mod configure;
+mod departure;
+mod doctor;
+pub mod drain;
+pub mod heal;
+pub mod health;
+pub mod http;
+pub mod imds;
+pub mod install;
+pub mod journal;
+pub mod lifecycle;
+pub mod meeting;
+pub mod metrics;
+pub mod node;
+mod notices;
+pub mod progress;
+pub mod retry;
+pub mod run;
+pub mod secrets;
+mod service;
+pub mod ssm;
+pub mod system;
+pub mod verdict;
+mod watch;

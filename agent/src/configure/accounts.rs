@@ -1,0 +1,198 @@
+//! Accounts on Prosody, set through its console with the commands on standard input, so that no
+//! password stands in an argument. The console ends with 0 whatever happened: its answers are read.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use jitsi_templates::settings::{Authentication, InstanceSettings};
+use jitsi_templates::{Secret, Secrets};
+
+use super::applied::sha256;
+use crate::advice::Advice;
+use crate::retry::retry;
+use crate::system::{Command, System};
+
+/// Prosody's console is there about a second after its start.
+const CONSOLE_LIMIT: Duration = Duration::from_secs(30);
+
+/// An account with its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// `focus@auth.meet.example.com`.
+    pub jid: String,
+    /// Its password.
+    pub password: Secret,
+}
+
+/// Everybody who must be able to log in.
+pub(super) fn wanted(
+    settings: &InstanceSettings,
+    secrets: &Secrets,
+    people: &[Account],
+) -> Vec<Account> {
+    let domain = &settings.domain;
+    let account = |jid: String, password: &Secret| Account { jid, password: password.clone() };
+    let mut accounts = vec![
+        account(format!("focus@auth.{domain}"), &secrets.focus),
+        account(format!("jvb@auth.{domain}"), &secrets.jvb),
+    ];
+    if let Authentication::SecureDomain { .. } = settings.jitsi.authentication {
+        accounts.push(account(format!("probe@{domain}"), &secrets.probe));
+        accounts.extend_from_slice(people);
+    }
+    accounts
+}
+
+/// Changes with any name or password.
+pub(super) fn fingerprint(accounts: &[Account]) -> String {
+    let all: String = accounts
+        .iter()
+        .flat_map(|account| [account.jid.as_str(), "\0", account.password.expose(), "\0"])
+        .collect();
+    sha256(all.as_bytes())
+}
+
+/// Creates the accounts or sets their passwords, and lets jicofo hear of client_proxy.
+pub(super) async fn ensure(
+    system: &dyn System,
+    settings: &InstanceSettings,
+    accounts: &[Account],
+) -> Result<()> {
+    let mut commands = Vec::new();
+    for Account { jid, password } in accounts {
+        let (jid, password) = (lua(jid), lua(password.expose()));
+        commands.push(format!("user:create({jid}, {password})"));
+        commands.push(format!("user:password({jid}, {password})"));
+    }
+    retry("setting Prosody's accounts", CONSOLE_LIMIT, || async {
+        let answers = console(system, &commands).await?;
+        for (pair, account) in answers.chunks(2).zip(accounts) {
+            // The first of the two may fail because the account is there; the second may not.
+            if let [_, Err(said)] = pair {
+                bail!("{}: {said}", account.jid);
+            }
+        }
+        Ok(())
+    })
+    .await
+    .context(Advice::new("setting Prosody's accounts", "prosodyctl shell"))?;
+    subscribe(system, settings).await
+}
+
+/// client_proxy answers only whom it finds in the roster of `focus`.
+async fn subscribe(system: &dyn System, settings: &InstanceSettings) -> Result<()> {
+    let domain = &settings.domain;
+    let (user, proxy) = (format!("focus@auth.{domain}"), format!("focus.{domain}"));
+    let commands = [
+        format!("roster:subscribe_both({}, {})", lua(&user), lua(&proxy)),
+        "module:reload(\"client_proxy\")".to_owned(),
+    ];
+    let answers = console(system, &commands).await?;
+    if answers[0].is_ok() {
+        return Ok(());
+    }
+    // Prosody 0.12 has no roster in its console; Jitsi brings a command of its own for that.
+    let command = Command::new("prosodyctl", ["mod_roster_command", "subscribe", &proxy, &user]);
+    let output = system.run(&command).await?;
+    if !output.ok() {
+        // Browsers ask for conferences over HTTP: only old clients go through client_proxy.
+        tracing::warn!("`{command}`: {}", output.last_words());
+    }
+    Ok(())
+}
+
+/// One answer for each command: what it said when it was an error.
+async fn console(system: &dyn System, commands: &[String]) -> Result<Vec<Result<(), String>>> {
+    let command = Command::new("prosodyctl", ["shell"]).input(commands.join("\n") + "\n");
+    let output = system.run(&command).await?.success(&command)?;
+    let answers = answers(&output.stdout);
+    ensure!(
+        answers.len() == commands.len(),
+        "Prosody's console answered {} of {} commands: {}",
+        answers.len(),
+        commands.len(),
+        output.last_words()
+    );
+    Ok(answers)
+}
+
+/// Each command's last line starts with the prompt or stands alone: `| OK: …`, `! Error: …`. Every
+/// command ends with exactly one prompt line.
+fn answers(printed: &str) -> Vec<Result<(), String>> {
+    printed
+        .lines()
+        .filter_map(|line| line.strip_prefix("prosody> "))
+        .filter(|answer| !answer.trim().is_empty())
+        .map(|answer| match answer.strip_prefix('!') {
+            Some(said) => Err(said.trim().trim_start_matches("Error: ").to_owned()),
+            None => Ok(()),
+        })
+        .collect()
+}
+
+/// `text` as a Lua string; everything but letters and digits as decimal escapes, so that nothing can
+/// end the string or the line.
+fn lua(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            quoted.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(quoted, "\\{byte:03}");
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::fake::Fake;
+
+    /// What Prosody 13.0.1 printed for one account that is there and one on an unknown host.
+    const PRINTED: &str = "\n   A study in simplicity            |___/\n\n\
+        prosody> ! Error: User exists\nprosody> | OK: User password changed\n\
+        prosody> ! Error: No such host: nohost\nprosody> ! Error: No such host: nohost\nprosody> \n";
+
+    fn accounts() -> Vec<Account> {
+        ["focus@auth.d", "x@nohost"]
+            .map(|jid| Account { jid: jid.into(), password: Secret::new("pass\"word\n") })
+            .to_vec()
+    }
+
+    #[test]
+    fn reads_one_answer_for_each_command() {
+        let answers = answers(PRINTED);
+        assert_eq!(answers.len(), 4);
+        assert_eq!(answers[1], Ok(()));
+        assert_eq!(answers[3], Err("No such host: nohost".into()));
+    }
+
+    #[test]
+    fn nothing_ends_a_lua_string() {
+        assert_eq!(lua("a\"]]\n\\ü"), r#""a\034\093\093\010\092\195\188""#);
+    }
+
+    #[test]
+    fn a_new_password_changes_the_fingerprint() {
+        let before = fingerprint(&accounts());
+        let mut changed = accounts();
+        assert_eq!(fingerprint(&changed), before);
+        changed[1].password = Secret::new("other");
+        assert_ne!(fingerprint(&changed), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_password_that_was_not_set_is_an_error_and_no_argument() {
+        let system = Fake::default();
+        system.answer("prosodyctl shell", 0, PRINTED);
+        let settings = crate::config::example();
+        let error = ensure(&system, &settings, &accounts()).await.unwrap_err();
+        assert!(format!("{error:#}").contains("x@nohost: No such host: nohost"), "{error:#}");
+        assert!(system.ran().iter().all(|line| !line.contains("pass")));
+        assert!(system.inputs()[0].contains(r"pass\034word\010"));
+    }
+}

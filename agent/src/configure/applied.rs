@@ -1,0 +1,81 @@
+//! What the machine runs with: the set of files that was validated and shown to the services, kept as
+//! hashes to compare with and as copies to go back to.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use jitsi_templates::OwnedFile;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::system::{Owner, System};
+
+const PATH: &str = "/var/lib/jitsi-agent/applied.json";
+const COPIES: &str = "/var/lib/jitsi-agent/last-good";
+
+/// The set in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Applied {
+    files: BTreeMap<PathBuf, String>,
+    accounts: String,
+}
+
+impl Applied {
+    pub(super) fn load(system: &dyn System) -> Result<Self> {
+        // What cannot be read was not finished: everything is gone over once more.
+        let text = system.read(Path::new(PATH))?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+    }
+
+    pub(super) fn has(&self, file: &OwnedFile) -> bool {
+        self.files.get(&file.path).is_some_and(|hash| *hash == sha256(file.contents.as_bytes()))
+    }
+
+    pub(super) fn has_accounts(&self, fingerprint: &str) -> bool {
+        self.accounts == fingerprint
+    }
+
+    /// The copy of a file that passed, if it is whole.
+    pub(super) fn last_good(&self, system: &dyn System, path: &Path) -> Result<Option<Vec<u8>>> {
+        let copy = system.read(&copy_of(path))?;
+        let hash = self.files.get(path);
+        Ok(copy.filter(|content| hash.is_some_and(|hash| *hash == sha256(content))))
+    }
+
+    /// Makes `files` the set in force. Copies come first: without them the hashes promise too much.
+    pub(super) fn keep(
+        &mut self,
+        system: &dyn System,
+        files: &[OwnedFile],
+        accounts: String,
+    ) -> Result<()> {
+        for file in files {
+            if !self.has(file) {
+                let copy = copy_of(&file.path);
+                system.write(&copy, file.contents.as_bytes(), 0o600, Owner::ROOT)?;
+            }
+        }
+        self.files = files
+            .iter()
+            .map(|file| (file.path.clone(), sha256(file.contents.as_bytes())))
+            .collect();
+        self.accounts = accounts;
+        let text = serde_json::to_vec(self).context("the applied set")?;
+        system.write(Path::new(PATH), &text, 0o600, Owner::ROOT)
+    }
+}
+
+fn copy_of(path: &Path) -> PathBuf {
+    Path::new(COPIES).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// SHA-256 in hexadecimal.
+pub(super) fn sha256(content: &[u8]) -> String {
+    Sha256::digest(content).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

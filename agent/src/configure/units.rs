@@ -1,0 +1,98 @@
+//! systemd: who is told of a change, and how.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use jitsi_templates::{Consumer, layout};
+
+use crate::advice::Advice;
+use crate::health::Component;
+use crate::system::{Command, System};
+
+/// A Java service that does not stop is killed by systemd after 90 s.
+const LIMIT: Duration = Duration::from_secs(150);
+
+/// The service behind a consumer.
+fn of(consumer: Consumer) -> Option<Component> {
+    match consumer {
+        Consumer::Prosody => Some(Component::Prosody),
+        Consumer::Jicofo => Some(Component::Jicofo),
+        Consumer::Videobridge => Some(Component::Videobridge),
+        Consumer::Nginx => Some(Component::Nginx),
+        Consumer::Apt
+        | Consumer::Debconf
+        | Consumer::Sysctl
+        | Consumer::Systemd
+        | Consumer::Nobody => None,
+    }
+}
+
+/// Kernel settings, units and swap, before any service is touched.
+pub(super) async fn settle(system: &dyn System, told: &BTreeSet<Consumer>) -> Result<()> {
+    if told.contains(&Consumer::Sysctl) {
+        let command = Command::new("sysctl", ["--quiet", "--system"]);
+        let output = system.run(&command).await?;
+        if !output.ok() {
+            // A container may not set the host's buffers: media then loses packets under load only.
+            tracing::warn!("`{command}`: {}", output.last_words());
+        }
+    }
+    if told.contains(&Consumer::Systemd) {
+        let command = Command::new("systemctl", ["daemon-reload"]).limit(LIMIT);
+        system.run(&command).await?.success(&command)?;
+        // jicofo's unit of ours takes the place of a SysV script: links of its own start it at boot.
+        let units = Component::ALL.map(Component::unit);
+        let command =
+            Command::new("systemctl", ["enable", "--quiet"].into_iter().chain(units)).limit(LIMIT);
+        system.run(&command).await?.success(&command)?;
+        if system.exists(Path::new(layout::SWAP_FILE)) {
+            let command =
+                Command::new("systemctl", ["enable", "--now", layout::SWAP_UNIT]).limit(LIMIT);
+            let output = system.run(&command).await?;
+            if !output.ok() {
+                tracing::warn!("swap is not active: `{command}`: {}", output.last_words());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Restarts the service if it is told; nginx reloads, which cuts nobody. jicofo's init script removes
+/// a stale pid file only on `restart`.
+pub(super) async fn restart(
+    system: &dyn System,
+    consumer: Consumer,
+    told: &BTreeSet<Consumer>,
+) -> Result<Option<Component>> {
+    let Some(component) = of(consumer).filter(|_| told.contains(&consumer)) else {
+        return Ok(None);
+    };
+    let verb = if component == Component::Nginx { "reload-or-restart" } else { "restart" };
+    systemctl(system, verb, component).await?;
+    Ok(Some(component))
+}
+
+/// Starts every service that is not running.
+pub(super) async fn start_missing(system: &dyn System) -> Result<Vec<Component>> {
+    let mut started = Vec::new();
+    for component in Component::ALL {
+        let asked = Command::new("systemctl", ["is-active", "--quiet", component.unit()]);
+        if !system.run(&asked).await?.ok() {
+            systemctl(system, "restart", component).await?;
+            started.push(component);
+        }
+    }
+    Ok(started)
+}
+
+/// `systemctl VERB UNIT`.
+pub(crate) async fn systemctl(system: &dyn System, verb: &str, component: Component) -> Result<()> {
+    let unit = component.unit();
+    tracing::info!("systemctl {verb} {unit}");
+    let command = Command::new("systemctl", [verb, unit]).limit(LIMIT);
+    system.run(&command).await?.success(&command).map(drop).with_context(|| {
+        Advice::new(format!("{verb} of {component}"), format!("journalctl -u {unit} -n 50"))
+    })
+}

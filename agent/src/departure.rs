@@ -1,0 +1,194 @@
+//! The end of an instance: no new rooms, patience with those inside, then a clean exit. AWS takes the
+//! instance from the load balancer first and runs the terminate hook last, so this begins when the
+//! metadata service says so, not when the hook does.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::board::Phase;
+use crate::configure::systemctl;
+use crate::drain::{Cause, Drain, Sight};
+use crate::health::{self, Component};
+use crate::http::Refused;
+use crate::lifecycle::{HEARTBEAT, Outcome, Told};
+use crate::run::{Life, announced, log_told};
+use crate::service;
+use crate::system::{Command, System, read_text};
+
+/// Between two looks at the bridge, and two attempts to tell the hook.
+const LOOK: Duration = Duration::from_secs(5);
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+/// More datagrams than this between two looks are media: a dozen keepalives are not.
+const MEDIA_DATAGRAMS: u64 = 250;
+
+/// Drains and leaves; ends only with the program.
+pub(crate) async fn depart(life: &Life, cause: Cause) -> Result<()> {
+    life.enter(Phase::Drain);
+    tracing::info!("draining: {cause}");
+    life.board.update(|status| status.drain = Some(cause.to_string()));
+    wait_for_people(life, &cause).await;
+    // Who is still here shall reload onto the successor instead of clinging to a dead server.
+    if let Err(error) = systemctl(life.node.system(), "stop", Component::Nginx).await {
+        tracing::warn!("{error:#}");
+    }
+    life.enter(Phase::Done);
+    let hook = &life.node.settings.terminate_hook;
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last_error = String::new();
+    while life.progress().terminate.is_none() {
+        ticks.tick().await;
+        service::beat();
+        match life.lifecycle.complete(hook, Outcome::Continue).await {
+            Ok(Told::Now) => {
+                log_told("CONTINUE", hook, Told::Now);
+                life.note(|progress| progress.terminate = Some(Outcome::Continue));
+            }
+            // The hook begins only when the target group has let go of the instance.
+            Ok(Told::NothingWaits) => {}
+            Err(error) => {
+                let words = format!("{error:#}");
+                if words != last_error {
+                    tracing::warn!("{words}");
+                    last_error = words;
+                }
+            }
+        }
+    }
+    service::rest();
+    std::future::pending().await
+}
+
+async fn wait_for_people(life: &Life, cause: &Cause) {
+    let mut drain = Drain::begin(Instant::now(), cause, life.node.settings.drain);
+    let mut notices = life.notices.clone();
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heartbeats = interval(HEARTBEAT);
+    heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut refusing = false;
+    let mut datagrams = None;
+    let mut people = None;
+    loop {
+        tokio::select! {
+            cause = next_cause(&mut notices) => {
+                tracing::info!("draining: {cause}");
+                drain.hurry(Instant::now(), &cause);
+            }
+            _ = heartbeats.tick() => {
+                if let Err(error) = life.lifecycle.heartbeat(&life.node.settings.terminate_hook).await {
+                    tracing::warn!("{error:#}");
+                }
+            }
+            _ = looks.tick() => {
+                service::beat();
+                if !refusing {
+                    refusing = refuse_new_rooms(life).await;
+                }
+                let sight = look(life, &mut datagrams).await;
+                let end = drain.look(Instant::now(), sight);
+                if drain.people() != people {
+                    people = drain.people();
+                    let left = drain.left(Instant::now()).as_secs();
+                    tracing::info!("{} people inside, at most {left} s left", people.unwrap_or(0));
+                }
+                if let Some(end) = end {
+                    tracing::info!("drained: {end}");
+                    return;
+                }
+                revive_signalling(life.node.system()).await;
+            }
+        }
+    }
+}
+
+/// The next change of the cause; the one known already is not news.
+async fn next_cause(notices: &mut tokio::sync::watch::Receiver<Option<Cause>>) -> Cause {
+    if notices.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    announced(notices).await
+}
+
+/// True once the bridge refuses, or is gone and refuses everything.
+async fn refuse_new_rooms(life: &Life) -> bool {
+    match health::shut_down_gracefully(&life.node.machine.endpoints, ANSWER_LIMIT).await {
+        Ok(()) => {
+            tracing::info!("the bridge refuses new rooms and ends with the last meeting");
+            true
+        }
+        Err(error) if error.is::<Refused>() => true,
+        Err(error) => {
+            tracing::warn!("telling the bridge to refuse new rooms: {error:#}");
+            false
+        }
+    }
+}
+
+async fn look(life: &Life, datagrams: &mut Option<u64>) -> Sight {
+    let before = std::mem::replace(datagrams, received_datagrams(life.node.system()));
+    match health::traffic(&life.node.machine.endpoints, ANSWER_LIMIT).await {
+        Ok(traffic) => {
+            life.board.update(|status| status.traffic = Some(traffic));
+            Sight::People(traffic.people())
+        }
+        Err(error) if error.is::<Refused>() && !is_active(life.node.system()).await => Sight::Gone,
+        Err(_) => {
+            let grown = before.zip(*datagrams).map(|(before, now)| now.saturating_sub(before));
+            Sight::Silent { media_flows: grown.is_some_and(|grown| grown > MEDIA_DATAGRAMS) }
+        }
+    }
+}
+
+async fn is_active(system: &dyn System) -> bool {
+    let unit = Component::Videobridge.unit();
+    let command = Command::new("systemctl", ["is-active", "--quiet", unit]);
+    // Unknown is not gone: the limit decides then.
+    system.run(&command).await.is_ok_and(|output| output.ok())
+}
+
+/// Meetings in progress still need what signals for them; the bridge is left to end by itself.
+async fn revive_signalling(system: &dyn System) {
+    for component in [Component::Prosody, Component::Jicofo, Component::Nginx] {
+        let failed = Command::new("systemctl", ["is-failed", "--quiet", component.unit()]);
+        if system.run(&failed).await.is_ok_and(|output| output.ok())
+            && let Err(error) = systemctl(system, "restart", component).await
+        {
+            tracing::warn!("{error:#}");
+        }
+    }
+}
+
+/// UDP datagrams received since boot: what shows media when the bridge itself says nothing.
+fn received_datagrams(system: &dyn System) -> Option<u64> {
+    let text = read_text(system, "/proc/net/snmp").ok()??;
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let position = lines.next()?.split(' ').position(|name| name == "InDatagrams")?;
+    lines.next()?.split(' ').nth(position)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::fake::Fake;
+
+    #[test]
+    fn reads_received_datagrams() {
+        let text = "Tcp: RtoAlgorithm\nTcp: 1\nUdp: NoPorts InDatagrams InErrors\nUdp: 3 4711 0\n";
+        assert_eq!(received_datagrams(&Fake::with(&[("/proc/net/snmp", text)])), Some(4711));
+        assert_eq!(received_datagrams(&Fake::default()), None);
+    }
+
+    #[tokio::test]
+    async fn only_what_signals_is_revived() {
+        let system = Fake::default();
+        system.answer("systemctl is-failed --quiet", 1, "");
+        system.answer("systemctl is-failed --quiet jicofo", 0, "");
+        revive_signalling(&system).await;
+        let restarted: Vec<String> =
+            system.ran().into_iter().filter(|line| line.contains("restart")).collect();
+        assert_eq!(restarted, ["systemctl restart jicofo"]);
+    }
+}

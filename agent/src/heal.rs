@@ -1,0 +1,221 @@
+//! Which service to restart, and when: a pure state machine. It looks for the cause among the
+//! symptoms, because jicofo and the bridge report a dead Prosody as their own illness and recover by
+//! themselves; and it leaves the bridge alone while people talk through it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use meeting_probe::StepName;
+use tokio::time::Instant;
+
+use crate::health::Component;
+
+/// Rounds a component must be ill before it is restarted: one lost answer is no illness, but a
+/// process that is gone is.
+const PATIENCE: u32 = 2;
+/// The first pause after a restart: jicofo needs 11 s until it sees its bridge.
+const FIRST_PAUSE: Duration = Duration::from_secs(20);
+/// The longest pause between two restarts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Being well this long after a restart makes the next illness a new one.
+const CURED_AFTER: Duration = Duration::from_secs(600);
+
+/// What is wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Symptoms {
+    /// Components that are not well.
+    pub ill: Vec<Component>,
+    /// Those among them that nobody listens for any more.
+    pub dead: Vec<Component>,
+    /// The step at which the newest meeting failed, once per attempt.
+    pub meeting: Option<StepName>,
+    /// Whether people's media flows.
+    pub media_flows: bool,
+    /// Whether the grace for flowing media has run out.
+    pub grace_over: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct History {
+    ill_rounds: u32,
+    restarts: u32,
+    last_restart: Option<Instant>,
+}
+
+impl History {
+    fn may_restart(&self, now: Instant) -> bool {
+        self.last_restart.is_none_or(|last| now >= last + self.pause())
+    }
+
+    fn pause(&self) -> Duration {
+        FIRST_PAUSE.saturating_mul(1 << self.restarts.saturating_sub(1).min(8)).min(LONGEST_PAUSE)
+    }
+}
+
+/// The state machine.
+#[derive(Debug, Default)]
+pub struct Healer {
+    histories: BTreeMap<Component, History>,
+    failed_meetings: u32,
+}
+
+impl Healer {
+    /// The service to restart now, if any.
+    pub fn decide(&mut self, now: Instant, symptoms: &Symptoms) -> Option<Component> {
+        self.remember(now, symptoms);
+        let suspect = root_cause(&symptoms.ill).or_else(|| self.suspected_by_meeting(symptoms))?;
+        let cuts_people =
+            suspect == Component::Videobridge && symptoms.media_flows && !symptoms.grace_over;
+        let history = self.histories.entry(suspect).or_default();
+        let patient = history.ill_rounds < PATIENCE
+            && symptoms.ill.contains(&suspect)
+            && !symptoms.dead.contains(&suspect);
+        if cuts_people || patient || !history.may_restart(now) {
+            return None;
+        }
+        history.restarts += 1;
+        history.last_restart = Some(now);
+        history.ill_rounds = 0;
+        Some(suspect)
+    }
+
+    /// Restarts so far, per component.
+    pub fn restarts(&self, component: Component) -> u32 {
+        self.histories.get(&component).map_or(0, |history| history.restarts)
+    }
+
+    fn remember(&mut self, now: Instant, symptoms: &Symptoms) {
+        for component in Component::ALL {
+            let history = self.histories.entry(component).or_default();
+            if symptoms.ill.contains(&component) {
+                history.ill_rounds += 1;
+                continue;
+            }
+            history.ill_rounds = 0;
+            if history.last_restart.is_some_and(|last| now >= last + CURED_AFTER) {
+                *history = History::default();
+            }
+        }
+        self.failed_meetings += u32::from(symptoms.meeting.is_some());
+    }
+
+    /// Told when a meeting was held.
+    pub fn meeting_held(&mut self) {
+        self.failed_meetings = 0;
+    }
+
+    /// All components are green and no meeting is possible: the step that failed names the suspect;
+    /// when restarting it did not help, the next one behind it.
+    fn suspected_by_meeting(&self, symptoms: &Symptoms) -> Option<Component> {
+        let step = symptoms.meeting?;
+        if self.failed_meetings < PATIENCE {
+            return None;
+        }
+        let first = match step {
+            StepName::Connect => Component::Nginx,
+            StepName::LogIn | StepName::Join => Component::Prosody,
+            StepName::ConferenceRequest | StepName::Offer => Component::Jicofo,
+            StepName::Media => Component::Videobridge,
+            _ => return None,
+        };
+        let tried = |component| self.restarts(component) > 0;
+        Some(match first {
+            Component::Jicofo if tried(first) && !tried(Component::Videobridge) => {
+                Component::Videobridge
+            }
+            first => first,
+        })
+    }
+}
+
+/// The one whose illness explains the others'.
+fn root_cause(ill: &[Component]) -> Option<Component> {
+    const BY_CAUSE: [Component; 4] =
+        [Component::Nginx, Component::Prosody, Component::Videobridge, Component::Jicofo];
+    BY_CAUSE.into_iter().find(|component| ill.contains(component))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ill(components: &[Component]) -> Symptoms {
+        Symptoms { ill: components.to_vec(), ..Symptoms::default() }
+    }
+
+    fn after(seconds: u64, start: Instant) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn restarts_the_cause_and_not_its_symptoms() {
+        use Component::{Jicofo, Prosody, Videobridge};
+        let start = Instant::now();
+        let mut healer = Healer::default();
+        let all = ill(&[Prosody, Jicofo, Videobridge]);
+        assert_eq!(healer.decide(start, &all), None, "one lost answer is no illness");
+        assert_eq!(healer.decide(after(5, start), &all), Some(Prosody));
+        // Prosody is back: it was the cause if the others follow, as they do within 6 s.
+        assert_eq!(healer.decide(after(10, start), &ill(&[])), None);
+        assert_eq!(healer.decide(after(15, start), &ill(&[Jicofo, Videobridge])), None);
+        assert_eq!(
+            healer.decide(after(20, start), &ill(&[Jicofo, Videobridge])),
+            Some(Videobridge)
+        );
+    }
+
+    #[test]
+    fn a_dead_process_is_restarted_at_once() {
+        let mut healer = Healer::default();
+        let dead = Symptoms { dead: vec![Component::Jicofo], ..ill(&[Component::Jicofo]) };
+        assert_eq!(healer.decide(Instant::now(), &dead), Some(Component::Jicofo));
+    }
+
+    #[test]
+    fn pauses_grow_and_illness_is_forgotten_after_long_health() {
+        let start = Instant::now();
+        let mut healer = Healer::default();
+        let mut restarted = Vec::new();
+        for second in (0..400).step_by(5) {
+            if healer.decide(after(second, start), &ill(&[Component::Nginx])).is_some() {
+                restarted.push(second);
+            }
+        }
+        assert_eq!(restarted, [5, 25, 65, 145, 305]);
+        assert_eq!(healer.decide(after(1000, start), &ill(&[])), None);
+        assert_eq!(healer.restarts(Component::Nginx), 0);
+    }
+
+    #[test]
+    fn leaves_the_bridge_alone_while_people_talk() {
+        let start = Instant::now();
+        let mut healer = Healer::default();
+        let talking =
+            Symptoms { media_flows: true, ..ill(&[Component::Videobridge, Component::Jicofo]) };
+        for second in 0..20 {
+            assert_eq!(healer.decide(after(second, start), &talking), None);
+        }
+        let over = Symptoms { grace_over: true, ..talking };
+        assert_eq!(healer.decide(after(30, start), &over), Some(Component::Videobridge));
+    }
+
+    #[test]
+    fn a_failed_meeting_behind_green_lights_names_its_suspect() {
+        let start = Instant::now();
+        let mut healer = Healer::default();
+        let failed = |step| Symptoms { meeting: Some(step), ..Symptoms::default() };
+        assert_eq!(healer.decide(start, &failed(StepName::Offer)), None);
+        assert_eq!(
+            healer.decide(after(5, start), &failed(StepName::Offer)),
+            Some(Component::Jicofo)
+        );
+        assert_eq!(healer.decide(after(10, start), &Symptoms::default()), None);
+        assert_eq!(
+            healer.decide(after(30, start), &failed(StepName::Offer)),
+            Some(Component::Videobridge),
+            "restarting jicofo did not help"
+        );
+        healer.meeting_held();
+        assert_eq!(healer.decide(after(35, start), &failed(StepName::Media)), None);
+    }
+}

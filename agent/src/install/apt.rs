@@ -1,0 +1,274 @@
+//! apt and dpkg: unattended, patient with other users of their locks, and never guessing.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use jitsi_templates::settings::Repository;
+
+use super::keys::HELPER;
+use super::os::Os;
+use crate::advice::Advice;
+use crate::system::{Command, System};
+
+/// Unattended upgrades and cloud-init hold the lock for minutes on a fresh instance.
+const LOCK_WAIT: &str = "DPkg::Lock::Timeout=600";
+/// Longer than the lock wait and a slow mirror together.
+const LIMIT: Duration = Duration::from_secs(25 * 60);
+/// What the rest of the installation needs and a minimal image may lack.
+const PREREQUISITES: [&str; 3] = ["ca-certificates", "gpg", "openssl"];
+/// Installed before Jitsi so that apt does not choose another alternative of its dependencies.
+const FOUNDATIONS: [&str; 3] = ["openjdk-17-jre-headless", "nginx", "prosody"];
+
+fn get<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let options = ["-q", "-y", "-o", LOCK_WAIT, "-o", "Acquire::Retries=3"];
+    Command::new("apt-get", options.into_iter().chain(arguments))
+        .environment("DEBIAN_FRONTEND", "noninteractive")
+        .environment("APT_LISTCHANGES_FRONTEND", "none")
+        .environment("NEEDRESTART_SUSPEND", "1")
+        .limit(LIMIT)
+}
+
+fn get_install<'a>(packages: impl IntoIterator<Item = &'a str>) -> Command {
+    let options = [
+        "install",
+        "--no-install-recommends",
+        "-o",
+        "Dpkg::Options::=--force-confdef",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+    ];
+    get(options.into_iter().chain(packages))
+}
+
+async fn run(system: &dyn System, command: Command) -> Result<String> {
+    Ok(system.run(&command).await?.success(&command)?.stdout)
+}
+
+/// Whether every package is installed and held, in the pinned version if there is one.
+pub(super) async fn is_complete(
+    system: &dyn System,
+    wanted: &[&str],
+    version: Option<&str>,
+) -> Result<bool> {
+    let states = states(system, wanted).await?;
+    Ok(wanted.iter().all(|name| {
+        states.iter().any(|state| {
+            state.name == *name
+                && state.installed
+                && state.held
+                && (*name != "jitsi-meet" || version.is_none_or(|version| state.version == version))
+        })
+    }))
+}
+
+struct PackageState {
+    name: String,
+    installed: bool,
+    held: bool,
+    version: String,
+}
+
+async fn states(system: &dyn System, names: &[&str]) -> Result<Vec<PackageState>> {
+    const FORMAT: &str = "${Package} ${db:Status-Status} ${db:Status-Want} ${Version}\\n";
+    let arguments = ["-W", "-f", FORMAT].into_iter().chain(names.iter().copied());
+    // Exit code 1 only means that some of them are unknown.
+    let output = system.run(&Command::new("dpkg-query", arguments)).await?;
+    Ok(output.stdout.lines().filter_map(state).collect())
+}
+
+fn state(line: &str) -> Option<PackageState> {
+    let mut fields = line.split_whitespace();
+    Some(PackageState {
+        name: fields.next()?.to_owned(),
+        installed: fields.next()? == "installed",
+        held: fields.next()? == "hold",
+        version: fields.next().unwrap_or_default().to_owned(),
+    })
+}
+
+/// Ends what a killed installation left half done.
+pub(super) async fn repair(system: &dyn System) -> Result<()> {
+    let audit = Command::new("dpkg", ["--audit"]);
+    if run(system, audit).await?.trim().is_empty() {
+        return Ok(());
+    }
+    tracing::warn!("an earlier installation was interrupted: finishing it");
+    let configure =
+        Command::new("dpkg", ["--configure", "-a", "--force-confdef", "--force-confold"])
+            .environment("DEBIAN_FRONTEND", "noninteractive")
+            .limit(LIMIT);
+    let output = system.run(&configure).await?;
+    if !output.ok() {
+        // The lock may be taken, or a package half unpacked: apt's own repair comes next.
+        tracing::warn!("`{configure}`: {}", output.last_words());
+        run(system, get(["-f", "install"])).await?;
+    }
+    Ok(())
+}
+
+/// Fetches the package lists; a repository that fails is an error, not a remark.
+pub(super) async fn update(system: &dyn System) -> Result<()> {
+    run(system, get(["-o", "APT::Update::Error-Mode=any", "update"])).await.map(drop)
+}
+
+/// Tools the installation itself needs, from the distribution.
+pub(super) async fn install_prerequisites(system: &dyn System, os: &Os) -> Result<()> {
+    let states = states(system, &PREREQUISITES).await?;
+    let installed = |name: &&str| states.iter().any(|s| s.name == **name && s.installed);
+    let missing: Vec<&str> = PREREQUISITES.into_iter().filter(|name| !installed(name)).collect();
+    if missing.is_empty() && !os.ubuntu {
+        return Ok(());
+    }
+    // Without error mode: sources of ours may be there from an earlier attempt, with a key missing.
+    run(system, get(["update"])).await?;
+    if os.ubuntu && !offers(system, "ruby-hocon", "").await? {
+        tracing::info!("adding Ubuntu's universe");
+        run(system, Command::new("add-apt-repository", ["-y", "universe"]).limit(LIMIT)).await?;
+    }
+    if !missing.is_empty() {
+        run(system, get_install(missing)).await?;
+    }
+    Ok(())
+}
+
+/// Whether a repository has a suite for this distribution.
+pub(super) async fn has_suite(
+    system: &dyn System,
+    repository: &Repository,
+    codename: &str,
+) -> Result<bool> {
+    let suite = repository.suite.replace("{codename}", codename);
+    let base = repository.url.trim_end_matches('/');
+    let url = match suite.strip_suffix('/') {
+        Some(flat) => format!("{base}/{flat}/InRelease"),
+        None => format!("{base}/dists/{suite}/InRelease"),
+    };
+    let command = Command::new(HELPER, ["download-file", &url, "/var/lib/jitsi-agent/InRelease"])
+        .limit(LIMIT);
+    let output = system.run(&command).await?;
+    if output.ok() {
+        return Ok(true);
+    }
+    let said = format!("{}{}", output.stdout, output.stderr);
+    // apt's HTTP method prints the status line's code and words.
+    if said.contains("404") {
+        return Ok(false);
+    }
+    output
+        .success(&command)
+        .with_context(|| Advice::new(format!("looking for {url}"), format!("curl -fI {url}")))?;
+    Ok(false)
+}
+
+/// Whether some repository offers `package` in a version that starts with `version`.
+pub(super) async fn offers(system: &dyn System, package: &str, version: &str) -> Result<bool> {
+    let listed = run(system, Command::new("apt-cache", ["madison", package])).await?;
+    // ` prosody | 13.0.1-1 | http://… bookworm/main amd64 Packages`
+    Ok(listed
+        .lines()
+        .filter_map(|line| line.split('|').nth(1))
+        .any(|offered| offered.trim().starts_with(version)))
+}
+
+/// Installs the site's packages, what they rest on first.
+pub(super) async fn install(
+    system: &dyn System,
+    wanted: &[&str],
+    version: Option<&str>,
+) -> Result<()> {
+    tracing::info!("installing {}", FOUNDATIONS.join(", "));
+    run(system, get_install(FOUNDATIONS)).await?;
+    let pinned = version.map(|version| format!("jitsi-meet={version}"));
+    tracing::info!("installing {}", pinned.as_deref().unwrap_or("jitsi-meet"));
+    let packages = wanted.iter().map(|name| match &pinned {
+        Some(pinned) if *name == "jitsi-meet" => pinned.as_str(),
+        _ => name,
+    });
+    run(system, get_install(packages)).await.map(drop)
+}
+
+/// Keeps upgrades away: a new set of modules would run with the old set's configuration.
+pub(super) async fn hold(system: &dyn System, wanted: &[&str]) -> Result<()> {
+    run(system, Command::new("apt-mark", ["hold"].into_iter().chain(wanted.iter().copied())))
+        .await
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::fake::Fake;
+
+    const WANTED: [&str; 2] = ["prosody", "jitsi-meet"];
+
+    #[tokio::test]
+    async fn complete_means_installed_held_and_of_the_pinned_version() {
+        let system = Fake::default();
+        system.answer(
+            "dpkg-query",
+            0,
+            "prosody installed hold 13.0.1-1\njitsi-meet installed hold 2.0.9584-1\n",
+        );
+        assert!(is_complete(&system, &WANTED, None).await.unwrap());
+        assert!(is_complete(&system, &WANTED, Some("2.0.9584-1")).await.unwrap());
+        assert!(!is_complete(&system, &WANTED, Some("2.0.1-1")).await.unwrap());
+        system.answer("dpkg-query", 1, "prosody installed hold 13.0.1-1\n");
+        assert!(!is_complete(&system, &WANTED, None).await.unwrap());
+        system.answer(
+            "dpkg-query",
+            0,
+            "prosody half-configured hold 13\njitsi-meet installed install 2\n",
+        );
+        assert!(!is_complete(&system, &WANTED, None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_missing_suite_is_no_and_a_missing_network_is_an_error() {
+        let system = Fake::default();
+        let repository = Repository {
+            url: "https://packages.prosody.im/debian/".into(),
+            suite: "{codename}".into(),
+            key_url: String::new(),
+            key_fingerprint: String::new(),
+        };
+        assert!(has_suite(&system, &repository, "noble").await.unwrap());
+        assert!(
+            system.ran()[0].contains(" https://packages.prosody.im/debian/dists/noble/InRelease ")
+        );
+        system.answer(HELPER, 100, "E: Failed to fetch …  404  Not Found [IP: 1.2.3.4 80]");
+        assert!(!has_suite(&system, &repository, "noble").await.unwrap());
+        system.answer(HELPER, 100, "E: Temporary failure resolving 'packages.prosody.im'");
+        assert!(has_suite(&system, &repository, "noble").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn pins_the_one_package_the_others_follow() {
+        let system = Fake::default();
+        install(&system, &WANTED, Some("2.0.9584-1")).await.unwrap();
+        let ran = system.ran();
+        assert!(ran[0].ends_with("openjdk-17-jre-headless nginx prosody"));
+        assert!(ran[1].ends_with("prosody jitsi-meet=2.0.9584-1"));
+        assert!(ran.iter().all(|line| line.contains("--no-install-recommends")
+            && line.contains("DPkg::Lock::Timeout=600")
+            && line.contains("--force-confold")));
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_installation_is_finished_first() {
+        let system = Fake::default();
+        repair(&system).await.unwrap();
+        assert_eq!(system.ran(), ["dpkg --audit"]);
+        system.answer("dpkg --audit", 0, "The following packages are only half configured");
+        system.answer("dpkg --configure", 1, "dpkg: error");
+        repair(&system).await.unwrap();
+        assert!(system.ran().last().unwrap().ends_with("-f install"));
+    }
+
+    #[tokio::test]
+    async fn finds_prosody_13_among_the_offers() {
+        let system = Fake::default();
+        system.answer("apt-cache", 0, " prosody | 0.12.3-1 | x\n prosody | 13.0.1-1 | y\n");
+        assert!(offers(&system, "prosody", "13.").await.unwrap());
+        assert!(!offers(&system, "prosody", "14.").await.unwrap());
+    }
+}

@@ -1,0 +1,8 @@
+//! Entry point: parse, run, print the error with its next command, exit.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    jitsi_agent::commands::main().await
+}

@@ -1,0 +1,154 @@
+//! What every part of the running agent shares: the machine, the site, the instance, and the ways
+//! to AWS.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use anyhow::{Context as _, Result, anyhow};
+use aws_config::SdkConfig;
+use jitsi_templates::settings::InstanceSettings;
+use jitsi_templates::{Discovered, ProsodyModules, Secrets, layout};
+use meeting_probe::Prober;
+
+use crate::configure::{Account, Outcome, Site};
+use crate::health::Endpoints;
+use crate::imds::Identity;
+use crate::system::{System, memory_mib};
+use crate::{install, meeting, secrets, ssm};
+
+/// The machine below one folder, and the ports its services have.
+pub struct Machine {
+    /// The operating system.
+    pub system: Box<dyn System>,
+    /// Where its files begin; `/` in service.
+    pub root: PathBuf,
+    /// Where its services listen.
+    pub endpoints: Endpoints,
+}
+
+/// The agent's instance, once it knows who it is.
+pub struct Node {
+    /// The machine.
+    pub machine: Machine,
+    /// The site's settings.
+    pub settings: InstanceSettings,
+    /// The SDK's configuration.
+    pub sdk: SdkConfig,
+    identity: Mutex<Identity>,
+    private: OnceLock<Private>,
+}
+
+/// What is secret about a site.
+struct Private {
+    secrets: Secrets,
+    people: Vec<Account>,
+}
+
+impl Node {
+    /// The node of `identity`; its secrets are read later.
+    pub fn new(
+        machine: Machine,
+        settings: InstanceSettings,
+        sdk: SdkConfig,
+        identity: Identity,
+    ) -> Self {
+        let identity = Mutex::new(identity);
+        Self { machine, settings, sdk, identity, private: OnceLock::new() }
+    }
+
+    /// Reads the secrets from this machine and from SSM, once.
+    pub async fn read_secrets(&self) -> Result<()> {
+        if self.private.get().is_some() {
+            return Ok(());
+        }
+        let kept = ssm::read(&self.sdk, &self.settings).await?;
+        let mut secrets = secrets::load_or_make(self.system(), &self.identity().instance_id)?;
+        secrets.token = kept.token;
+        // Somebody else's reading would have been the same.
+        let _ = self.private.set(Private { secrets, people: kept.people });
+        Ok(())
+    }
+
+    fn private(&self) -> Result<&Private> {
+        self.private.get().ok_or_else(|| anyhow!("the secrets have not been read yet"))
+    }
+
+    /// The operating system.
+    pub fn system(&self) -> &dyn System {
+        &*self.machine.system
+    }
+
+    /// Who the instance is, by the newest look.
+    pub fn identity(&self) -> Identity {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes note of new addresses.
+    pub fn set_identity(&self, identity: Identity) {
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity;
+    }
+
+    /// Installs what is missing.
+    pub async fn install(&self) -> Result<bool> {
+        install::install(self.system(), &self.settings, &self.private()?.secrets).await
+    }
+
+    /// Makes the configuration match; see [`Site::converge`].
+    pub async fn converge(&self, force: bool) -> Result<Outcome> {
+        let (discovered, modules) = self.discovered_and_modules()?;
+        self.site(&discovered, &modules)?.converge(force).await
+    }
+
+    /// Every file of the site as it ought to be.
+    pub fn files(&self) -> Result<Vec<jitsi_templates::OwnedFile>> {
+        let (discovered, modules) = self.discovered_and_modules()?;
+        self.site(&discovered, &modules)?.files()
+    }
+
+    /// Owned files whose content is not what was rendered.
+    pub fn drift(&self) -> Result<Vec<String>> {
+        let (discovered, modules) = self.discovered_and_modules()?;
+        self.site(&discovered, &modules)?.drift()
+    }
+
+    /// A meeting probe for this site and these addresses.
+    pub fn prober(&self) -> Result<Prober> {
+        let discovered = self.discovered()?;
+        let secrets = &self.private()?.secrets;
+        meeting::prober(&self.settings, secrets, &discovered, self.machine.endpoints.nginx)
+    }
+
+    fn discovered_and_modules(&self) -> Result<(Discovered, ProsodyModules)> {
+        let folders = layout::PROSODY_PLUGINS
+            .map(|folder| self.machine.root.join(folder.trim_start_matches('/')));
+        let modules =
+            ProsodyModules::on_disk(&folders).context("listing the Prosody modules on disk")?;
+        Ok((self.discovered()?, modules))
+    }
+
+    fn discovered(&self) -> Result<Discovered> {
+        let identity = self.identity();
+        Ok(Discovered {
+            instance_id: identity.instance_id,
+            private_ipv4: identity.private_ipv4,
+            public_ipv4: identity.public_ipv4,
+            total_memory: memory_mib(self.system())? << 20,
+        })
+    }
+
+    fn site<'a>(
+        &'a self,
+        discovered: &'a Discovered,
+        modules: &'a ProsodyModules,
+    ) -> Result<Site<'a>> {
+        let private = self.private()?;
+        Ok(Site {
+            system: self.system(),
+            settings: &self.settings,
+            discovered,
+            secrets: &private.secrets,
+            people: &private.people,
+            modules,
+        })
+    }
+}

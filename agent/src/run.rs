@@ -1,0 +1,287 @@
+//! `jitsi-agent run`: the life of an instance, from boot to its end. What ends one part begins the
+//! next; every part can be killed and begun again.
+
+use std::future::pending;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::sync::watch::Receiver;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::board::{Board, Phase};
+use crate::drain::Cause;
+use crate::health::Endpoints;
+use crate::http;
+use crate::imds::Imds;
+use crate::journal::Journal;
+use crate::lifecycle::{HEARTBEAT, Lifecycle, Outcome, Told};
+use crate::node::{Machine, Node};
+use crate::progress::Progress;
+use crate::retry::{is_hopeless, retry};
+use crate::watch::Watch;
+use crate::{advice, aws, config, departure, notices, service};
+
+/// From the agent's first start to the first meeting. Everything that needs the network gives up
+/// earlier; an instance that took longer is given up for a new one.
+const BOOT_LIMIT: Duration = Duration::from_secs(45 * 60);
+/// The metadata service answers within seconds of boot or not at all.
+const DISCOVER_LIMIT: Duration = Duration::from_secs(300);
+/// How long AWS may be away before the launch hook is left to its own timeout.
+const COMPLETE_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// Between two boots of an instance that no hook can give up any more.
+const NEXT_BOOT: Duration = Duration::from_secs(60);
+/// How long an agent that cannot even begin still answers, unready.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+/// Log lines shown with a failed boot.
+const LAST_LINES: usize = 15;
+
+/// Runs until the service is told to stop.
+pub async fn run(machine: Machine, config: Option<&Path>, journal: Journal) -> Result<()> {
+    let mut stop = service::stop_signal()?;
+    let board = Board::new();
+    let Endpoints { agent, .. } = machine.endpoints;
+    let listener = http::bind(agent).await?;
+    tokio::spawn(http::serve(listener, board.clone()));
+    tokio::spawn(service::feed_watchdog());
+    service::ready();
+    tracing::info!("jitsi-agent {} answers on {agent}", env!("CARGO_PKG_VERSION"));
+    tokio::select! {
+        Err(error) = live(machine, config, &journal, board) => {
+            // systemd starts the agent again at once: a mistake that stays should not fill the log.
+            sleep(LAST_WORDS).await;
+            Err(error)
+        }
+        _ = stop.wait_for(|stopping| *stopping) => {
+            tracing::info!("stopping; the services go on");
+            Ok(())
+        }
+    }
+}
+
+/// An instance with its hooks and what it has to remember.
+pub(crate) struct Life {
+    pub(crate) node: Arc<Node>,
+    pub(crate) board: Board,
+    pub(crate) imds: Imds,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) notices: Receiver<Option<Cause>>,
+    progress: Arc<Mutex<Progress>>,
+}
+
+async fn live(
+    machine: Machine,
+    config: Option<&Path>,
+    journal: &Journal,
+    board: Board,
+) -> Result<()> {
+    let settings = config::load(&*machine.system, config)?;
+    let imds = Imds::new();
+    let identity = retry("asking who this instance is", DISCOVER_LIMIT, || imds.identity()).await?;
+    tracing::info!(
+        "{} ({}) in {}, {} behind {}",
+        identity.instance_id,
+        identity.instance_type,
+        identity.zone,
+        identity.private_ipv4,
+        identity.public_ipv4
+    );
+    board.update(|status| status.identity = Some(identity.clone()));
+    let progress = Progress::load(&*machine.system, &identity.instance_id)?;
+    let earlier = progress.phase;
+    let group = settings.auto_scaling_group.clone();
+    let instance_id = identity.instance_id.clone();
+    let sdk = aws::load(&settings.region).await;
+    let node = Arc::new(Node::new(machine, settings, sdk, identity));
+    let lifecycle = Lifecycle::new(&node.sdk, &group, &instance_id);
+    let life = Life {
+        board,
+        lifecycle,
+        notices: notices::watch(imds.clone()),
+        progress: Arc::new(Mutex::new(progress)),
+        imds,
+        node,
+    };
+    if matches!(earlier, Phase::Drain | Phase::Done)
+        && let Some(cause) = notices::look(&life.imds).await?
+    {
+        tracing::info!("an earlier process was draining already");
+        return departure::depart(&life, cause).await;
+    }
+    life.boot_and_watch(journal).await
+}
+
+impl Life {
+    /// Enters a phase, for the world and for a successor of this process.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.board.enter(phase);
+        service::status(&phase.to_string());
+        self.note(|progress| progress.phase = phase);
+    }
+
+    /// What a full disk forgets is found out again.
+    pub(crate) fn note(&self, change: impl FnOnce(&mut Progress)) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut progress);
+        if let Err(error) = progress.save(self.node.system()) {
+            tracing::warn!("{error:#}");
+        }
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn boot_and_watch(&self, journal: &Journal) -> Result<()> {
+        let mut notices = self.notices.clone();
+        loop {
+            let error = tokio::select! {
+                biased;
+                cause = announced(&mut notices) => return departure::depart(self, cause).await,
+                error = self.boot() => error,
+                () = self.keep_launch_hook_waiting() => unreachable!("heartbeats never end"),
+            };
+            self.give_up(&error, journal).await;
+            if self.progress().launch == Some(Outcome::Abandon) {
+                tracing::info!("waiting to be terminated");
+                let cause = announced(&mut notices).await;
+                return departure::depart(self, cause).await;
+            }
+            tracing::info!("trying again in {} s", NEXT_BOOT.as_secs());
+            sleep(NEXT_BOOT).await;
+        }
+    }
+
+    /// Installs, configures, and watches; ends only with the reason why it could not.
+    async fn boot(&self) -> anyhow::Error {
+        // A reboot of a serving instance is proven in its own time, not since its birth.
+        let since_birth = self.progress().launch.is_none();
+        let age = if since_birth { self.progress().age() } else { Duration::ZERO };
+        let deadline = Instant::now() + BOOT_LIMIT.saturating_sub(age);
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let watch = async {
+            self.prepare(left()).await?;
+            self.enter(Phase::Prove);
+            Watch::new(self, left())
+        };
+        match watch.await {
+            Ok(watch) => watch.run().await,
+            Err(error) => error,
+        }
+    }
+
+    async fn prepare(&self, limit: Duration) -> Result<()> {
+        retry("boot", limit, || async {
+            self.enter(Phase::Install);
+            self.node.read_secrets().await.context("reading secrets")?;
+            self.node.install().await.context("install")?;
+            self.enter(Phase::Configure);
+            let outcome = self.node.converge(false).await.context("configure")?;
+            tracing::info!(
+                "configured: {} files written, {} services restarted",
+                outcome.written.len(),
+                outcome.restarted.len()
+            );
+            Ok(())
+        })
+        .await
+    }
+
+    async fn keep_launch_hook_waiting(&self) {
+        let hook = &self.node.settings.launch_hook;
+        let mut ticks = interval(HEARTBEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.progress().launch.is_none() {
+            ticks.tick().await;
+            match self.lifecycle.heartbeat(hook).await {
+                Ok(Told::Now) => {
+                    let phase = self.board.status().phase;
+                    tracing::info!("heartbeat to the launch hook: {phase}");
+                }
+                Ok(Told::NothingWaits) => {}
+                Err(error) => tracing::warn!("{error:#}"),
+            }
+        }
+        pending().await
+    }
+
+    /// A meeting was held for the first time: the instance may join its group. In the background,
+    /// because the watch goes on meanwhile.
+    pub(crate) fn report_ready(&self) {
+        if self.progress().launch.is_some() {
+            return;
+        }
+        let (lifecycle, node) = (self.lifecycle.clone(), Arc::clone(&self.node));
+        let progress = Arc::clone(&self.progress);
+        tokio::spawn(async move {
+            let hook = &node.settings.launch_hook;
+            let told = retry("reporting ready", COMPLETE_LIMIT, || async {
+                lifecycle.complete(hook, Outcome::Continue).await
+            });
+            match told.await {
+                Ok(told) => {
+                    log_told("CONTINUE", hook, told);
+                    let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                    progress.launch = Some(Outcome::Continue);
+                    if let Err(error) = progress.save(node.system()) {
+                        tracing::warn!("{error:#}");
+                    }
+                }
+                Err(error) => tracing::error!("{error:#}"),
+            }
+        });
+    }
+
+    /// The boot failed for good: the group shall replace this instance, and whoever reads the log or
+    /// the console shall know why.
+    async fn give_up(&self, error: &anyhow::Error, journal: &Journal) {
+        let step = self.board.status().phase;
+        self.enter(Phase::Failed);
+        self.board.update(|status| status.missing = vec![format!("boot: {step}: {error:#}")]);
+        let lines = journal.last_lines(LAST_LINES);
+        tracing::error!("boot failed in {step}: {error:#}");
+        if let Some(next) = advice::next_step(error) {
+            tracing::error!("next: {next}");
+        }
+        for line in lines {
+            tracing::error!("before that: {line}");
+        }
+        if self.progress().launch.is_some() && !is_hopeless(error) {
+            return;
+        }
+        let hook = &self.node.settings.launch_hook;
+        let told = retry("giving the instance up", COMPLETE_LIMIT, || async {
+            self.lifecycle.complete(hook, Outcome::Abandon).await
+        });
+        match told.await {
+            Ok(told) => {
+                log_told("ABANDON", hook, told);
+                if told == Told::Now {
+                    self.note(|progress| progress.launch = Some(Outcome::Abandon));
+                }
+            }
+            Err(error) => tracing::error!("{error:#}"),
+        }
+    }
+}
+
+pub(crate) fn log_told(outcome: &str, hook: &str, told: Told) {
+    match told {
+        Told::Now => tracing::info!("told the hook {hook}: {outcome}"),
+        Told::NothingWaits => tracing::info!("the hook {hook} waits for nothing"),
+    }
+}
+
+/// The next announcement of the instance's end.
+pub(crate) async fn announced(notices: &mut Receiver<Option<Cause>>) -> Cause {
+    loop {
+        if let Some(cause) = notices.borrow_and_update().clone() {
+            return cause;
+        }
+        if notices.changed().await.is_err() {
+            // The watcher of notices lives as long as the program.
+            pending::<()>().await;
+        }
+    }
+}

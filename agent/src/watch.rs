@@ -1,0 +1,365 @@
+//! The watch: components every few seconds, a meeting every minute and after every change. Restarts,
+//! looks at the metadata service and meetings run beside the rounds, so that whatever hangs, the
+//! verdict does not get old.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use meeting_probe::{Prober, Report, StepName};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::board::{MeetingStatus, Phase, now};
+use crate::configure::systemctl;
+use crate::heal::{Healer, Symptoms};
+use crate::health::{self, Bridge, Component, Round};
+use crate::imds::Identity;
+use crate::meeting;
+use crate::metrics::{self, Metrics};
+use crate::run::Life;
+use crate::service;
+use crate::verdict::{Change, Evidence, Policy, Proof, Verdict};
+
+/// Between rounds until the first meeting: a boot is waited for.
+const BOOT_INTERVAL: Duration = Duration::from_secs(1);
+/// A component has this share of the interval to answer, so that one that hangs is known as down
+/// within the interval; and no longer than [`LONGEST_ANSWER`].
+const ANSWER_SHARE: f64 = 0.8;
+const LONGEST_ANSWER: Duration = Duration::from_secs(4);
+/// The bridge counts the participants of a meeting for a moment after they left.
+const AFTERGLOW: Duration = Duration::from_secs(3);
+/// Minutes between two comparisons of the files with what was rendered.
+const DRIFT_MINUTES: u64 = 10;
+
+/// See the module.
+pub(crate) struct Watch<'a> {
+    life: &'a Life,
+    deadline: Instant,
+    proven: bool,
+    verdict: Verdict,
+    healer: Healer,
+    metrics: Metrics,
+    prober: Arc<Prober>,
+    meeting: Task<Report>,
+    meeting_ended: Option<Instant>,
+    proof: Proof,
+    failed_step: Option<StepName>,
+    faults: Vec<String>,
+    cure: Task<Result<()>>,
+    look: Task<Result<Identity>>,
+    bytes: Option<u64>,
+    minutes: u64,
+}
+
+impl<'a> Watch<'a> {
+    /// A watch that gives up when no meeting could be held within `limit`.
+    pub(crate) fn new(life: &'a Life, limit: Duration) -> Result<Self> {
+        let settings = &life.node.settings;
+        let policy = Policy {
+            strikes: settings.watch.strikes,
+            media_grace: Duration::from_secs(settings.watch.media_grace),
+        };
+        Ok(Self {
+            life,
+            deadline: Instant::now() + limit,
+            proven: false,
+            verdict: Verdict::new(policy),
+            healer: Healer::default(),
+            metrics: Metrics::new(&life.node.sdk, &settings.deployment),
+            prober: Arc::new(life.node.prober()?),
+            meeting: Task::default(),
+            meeting_ended: None,
+            proof: Proof::None,
+            failed_step: None,
+            faults: Vec::new(),
+            cure: Task::default(),
+            look: Task::default(),
+            bytes: None,
+            minutes: 0,
+        })
+    }
+
+    /// Watches; ends only with the error that no first meeting could be held.
+    pub(crate) async fn run(mut self) -> anyhow::Error {
+        let mut minutes = interval(metrics::INTERVAL);
+        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_round = Instant::now();
+        loop {
+            tokio::select! {
+                report = self.meeting.ended() => self.meeting_ended(report),
+                cured = self.cure.ended() => cured_or_not(cured),
+                identity = self.look.ended() => self.looked(identity),
+                _ = minutes.tick() => self.every_minute(),
+                () = sleep_until(next_round) => {
+                    next_round = Instant::now() + self.interval();
+                    self.round().await;
+                    service::beat();
+                }
+            }
+            if !self.proven && Instant::now() >= self.deadline {
+                service::rest();
+                let missing = self.life.board.status().missing.join("; ");
+                return anyhow!("no meeting could be held: {missing}");
+            }
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        let watching = Duration::from_secs(self.life.node.settings.watch.component_interval);
+        if self.proven { watching } else { BOOT_INTERVAL.min(watching) }
+    }
+
+    async fn round(&mut self) {
+        let node = &self.life.node;
+        let limit = self.interval().mul_f64(ANSWER_SHARE).min(LONGEST_ANSWER);
+        let bridge = Bridge { local: node.identity().private_ipv4 };
+        let domain = node.settings.domain.as_str();
+        let round =
+            health::round(&node.machine.endpoints, domain, &bridge, node.system(), limit).await;
+        self.life.board.note_round(&round, |component| self.healer.restarts(component));
+        self.faults = round.faults().map(|(part, why)| format!("{part}: {why}")).collect();
+        let media_flows = self.media_flows(&round);
+        self.note_traffic(&round);
+        self.judge(media_flows);
+        self.heal(&round, media_flows);
+        self.start_meeting();
+    }
+
+    /// The probe sends no media: what grows the bridge's counters are people.
+    fn media_flows(&mut self, round: &Round) -> bool {
+        let bytes = round.traffic.map(|traffic| traffic.bytes());
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        before.zip(bytes).is_some_and(|(before, now)| now > before)
+    }
+
+    /// Figures taken while our own meeting runs would count it as people.
+    fn note_traffic(&self, round: &Round) {
+        let ours = self.meeting.runs()
+            || self.meeting_ended.is_some_and(|ended| ended.elapsed() < AFTERGLOW);
+        if !ours {
+            self.life.board.update(|status| status.traffic = round.traffic);
+        }
+    }
+
+    fn judge(&mut self, media_flows: bool) {
+        let evidence =
+            Evidence { faults: self.faults.clone(), proof: self.proof.clone(), media_flows };
+        if let Proof::Failed { fresh, .. } = &mut self.proof {
+            *fresh = false;
+        }
+        let change = self.verdict.weigh(Instant::now(), &evidence);
+        match &change {
+            Some(Change::Ready) => tracing::info!("ready: a meeting can be held"),
+            Some(Change::Unready(faults)) => tracing::error!("unready: {}", faults.join("; ")),
+            Some(Change::Waiting(faults, left)) => tracing::warn!(
+                "would be unready ({}), but people are talking: waiting up to {} s",
+                faults.join("; "),
+                left.as_secs()
+            ),
+            None => {}
+        }
+        if change == Some(Change::Ready) && !std::mem::replace(&mut self.proven, true) {
+            self.life.enter(Phase::Watch);
+            self.life.report_ready();
+        }
+        self.life.board.update(|status| {
+            status.ready = self.verdict.ready();
+            status.waiting_for_media = self.verdict.waiting();
+            status.missing = evidence.faults;
+            match evidence.proof {
+                Proof::Held => {}
+                Proof::Failed { reason, .. } => status.missing.push(format!("meeting: {reason}")),
+                Proof::None => status.missing.push("meeting: none held yet".to_owned()),
+            }
+        });
+    }
+
+    fn heal(&mut self, round: &Round, media_flows: bool) {
+        if self.cure.runs() {
+            return;
+        }
+        let ill = round.faults().map(|(component, _)| component).collect();
+        let dead = round.checks.iter().filter(|check| check.dead).map(|check| check.component);
+        let symptoms = Symptoms {
+            ill,
+            dead: dead.collect(),
+            meeting: self.failed_step.take(),
+            media_flows,
+            grace_over: !self.verdict.ready(),
+        };
+        if let Some(component) = self.healer.decide(Instant::now(), &symptoms) {
+            let faults = if self.faults.is_empty() { "meeting" } else { &*self.faults.join("; ") };
+            tracing::warn!("restarting {component}: {faults}");
+            self.cure(Some(component));
+        }
+    }
+
+    /// Puts the configuration right, which may be the whole illness, and restarts `component` unless
+    /// that restarted it. What was proven before is worth nothing now.
+    fn cure(&mut self, component: Option<Component>) {
+        let node = Arc::clone(&self.life.node);
+        let again = component.is_some_and(|component| self.healer.restarts(component) > 1);
+        self.meeting.abort();
+        self.proof = Proof::None;
+        self.cure.start(async move {
+            let outcome = node.converge(again).await;
+            let restarted = match outcome {
+                Ok(outcome) => outcome.restarted,
+                Err(error) => {
+                    tracing::error!("putting the configuration right: {error:#}");
+                    Vec::new()
+                }
+            };
+            match component {
+                Some(component) if !restarted.contains(&component) => {
+                    systemctl(node.system(), "restart", component).await
+                }
+                _ => Ok(()),
+            }
+        });
+    }
+
+    fn start_meeting(&mut self) {
+        let idle = !self.meeting.runs() && !self.cure.runs() && self.faults.is_empty();
+        if !idle || !self.meeting_is_due() {
+            return;
+        }
+        let prober = Arc::clone(&self.prober);
+        self.meeting.start(async move { prober.hold_meeting(&mut ()).await });
+    }
+
+    fn meeting_is_due(&self) -> bool {
+        let interval = Duration::from_secs(self.life.node.settings.watch.meeting_interval);
+        match self.proof {
+            Proof::None | Proof::Failed { .. } => true,
+            Proof::Held => self.meeting_ended.is_none_or(|ended| ended.elapsed() >= interval),
+        }
+    }
+
+    fn meeting_ended(&mut self, report: Result<Report>) {
+        self.meeting_ended = Some(Instant::now());
+        let report = match report {
+            Ok(report) => report,
+            Err(error) => {
+                tracing::error!("the meeting probe ended unexpectedly: {error:#}");
+                return;
+            }
+        };
+        if report.held() {
+            self.proof = Proof::Held;
+            self.healer.meeting_held();
+            if self.faults.is_empty() {
+                // Not counted as a round: nothing new is known of the components.
+                self.judge(false);
+            }
+        } else {
+            let reason = meeting::reason(&report);
+            tracing::warn!("no meeting: {reason}");
+            self.proof = Proof::Failed { reason, fresh: true };
+            self.failed_step = report.failed_step;
+            if matches!(report.failed_step, Some(StepName::Offer | StepName::Media)) {
+                self.look_at_addresses();
+            }
+        }
+        let status = MeetingStatus { at: now(), report };
+        self.life.board.update(|board| board.meeting = Some(status));
+    }
+
+    fn every_minute(&mut self) {
+        if self.proven {
+            self.metrics.send(&self.life.board.status());
+        }
+        self.look_at_addresses();
+        if self.minutes.is_multiple_of(DRIFT_MINUTES) {
+            match self.life.node.drift() {
+                Ok(drift) => self.life.board.update(|status| status.drift = drift),
+                Err(error) => tracing::warn!("comparing files: {error:#}"),
+            }
+        }
+        self.minutes += 1;
+    }
+
+    fn look_at_addresses(&mut self) {
+        if !self.look.runs() {
+            let imds = self.life.imds.clone();
+            self.look.start(async move { imds.identity().await });
+        }
+    }
+
+    fn looked(&mut self, identity: Result<Result<Identity>>) {
+        let identity = match identity.and_then(|identity| identity) {
+            Ok(identity) => identity,
+            Err(error) => {
+                tracing::warn!("looking at the addresses: {error:#}");
+                return;
+            }
+        };
+        let before = self.life.node.identity();
+        if identity == before || self.cure.runs() {
+            return;
+        }
+        tracing::warn!(
+            "the addresses changed: {} behind {}, before {} behind {}",
+            identity.private_ipv4,
+            identity.public_ipv4,
+            before.private_ipv4,
+            before.public_ipv4
+        );
+        self.life.node.set_identity(identity.clone());
+        self.life.board.update(|status| status.identity = Some(identity));
+        match self.life.node.prober() {
+            Ok(prober) => self.prober = Arc::new(prober),
+            Err(error) => tracing::error!("{error:#}"),
+        }
+        self.cure(None);
+    }
+}
+
+fn cured_or_not(cured: Result<Result<()>>) {
+    if let Err(error) = cured.and_then(|cured| cured) {
+        tracing::error!("{error:#}");
+    }
+}
+
+/// One task at a time, ended with its owner.
+struct Task<T>(Option<JoinHandle<T>>);
+
+impl<T> Default for Task<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Send + 'static> Task<T> {
+    fn start(&mut self, work: impl Future<Output = T> + Send + 'static) {
+        self.abort();
+        self.0 = Some(tokio::spawn(work));
+    }
+
+    fn runs(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn abort(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
+
+    /// Its result, once; waits forever while there is no task.
+    async fn ended(&mut self) -> Result<T> {
+        let Some(task) = &mut self.0 else { return std::future::pending().await };
+        let result = task.await;
+        self.0 = None;
+        result.context("a task of the watch")
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
