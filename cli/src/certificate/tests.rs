@@ -1,0 +1,1 @@
+//! Certificates of every kind an operator may bring.

@@ -1,0 +1,250 @@
+//! The deployment as one file describes it: `jitsi.toml`, checked as a whole, with every problem at
+//! once. What a [`Config`] holds needs no further check before AWS is asked.
+
+mod overrides;
+mod read;
+pub mod template;
+mod types;
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use ipnet::Ipv4Net;
+use jitsi_templates::settings::{self, Domain, InstanceSettings, Jitsi, Problem, Watch};
+
+pub use overrides::Overrides;
+pub use types::{
+    CertificateArn, DeploymentName, Email, HostedZoneId, ImageId, InstanceType, Partition, Region,
+    Zone,
+};
+
+use crate::certificate::{self, CertificateFiles};
+
+/// A deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[deployment] name`: begins every name in AWS.
+    pub name: DeploymentName,
+    /// `[deployment] region`
+    pub region: Region,
+    /// `[site] domain`: what people type.
+    pub domain: Domain,
+    /// `[certificate]`
+    pub certificate: Certificate,
+    /// `[dns] hosted_zone`: where an alias for the site is kept; without it, DNS is done by hand.
+    pub hosted_zone: Option<HostedZoneId>,
+    /// `[network]`
+    pub network: Network,
+    /// `[instance]`
+    pub instance: Instance,
+    /// `[meetings] drain`: how long a replacement waits for people to leave, at most 1 h.
+    pub drain: Duration,
+    /// `[monitoring] emails`: who gets mail; no address twice.
+    pub emails: Vec<Email>,
+    /// `[agent] binary`: the file put on the instance.
+    pub agent: PathBuf,
+    /// `[jitsi]`
+    pub jitsi: Jitsi,
+    /// `[watch]`
+    pub watch: Watch,
+}
+
+/// `[certificate]`: where the site's certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// PEM files imported into ACM.
+    Import(CertificatePaths),
+    /// One that is in ACM already.
+    Existing {
+        /// Its ARN, in the deployment's region.
+        arn: CertificateArn,
+    },
+    /// One ACM issues once DNS shows that the domain is ours.
+    Request {
+        /// Where the validation record is kept (`[dns] hosted_zone` unless given); without it the
+        /// record is made by hand.
+        hosted_zone: Option<HostedZoneId>,
+    },
+}
+
+/// The files of a certificate to import, absolute or relative to the working directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificatePaths {
+    /// The certificate, perhaps followed by its chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub private_key: PathBuf,
+    /// The chain, when it is a file of its own.
+    pub chain: Option<PathBuf>,
+}
+
+/// `[network]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The VPC's range: private, /16 to /24.
+    pub cidr: Ipv4Net,
+    /// Two zones of the region; chosen by what they offer when absent.
+    pub zones: Option<[Zone; 2]>,
+    /// Who may reach port 22; nobody when empty.
+    pub ssh_from: Vec<Ipv4Net>,
+    /// Whether tcp/4443 is open, too.
+    pub tcp_fallback: bool,
+}
+
+/// `[instance]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// EC2 instance type.
+    pub instance_type: InstanceType,
+    /// Its image; the newest Ubuntu 24.04 when absent.
+    pub image: Option<ImageId>,
+    /// Root volume in GiB.
+    pub disk_gib: u32,
+}
+
+impl Network {
+    /// The ranges of the two public subnets: a sixteenth of the VPC each, but no smaller than the /27
+    /// an ALB needs (ELB user guide, "Subnets for your load balancer").
+    pub fn subnets(&self) -> [Ipv4Net; 2] {
+        let bits = (self.cidr.prefix_len() + 4).min(27);
+        let size = 1u32 << (32 - bits);
+        let first = u32::from(self.cidr.network());
+        [first, first + size].map(|address| Ipv4Net::new_assert(address.into(), bits))
+    }
+}
+
+impl Config {
+    /// What the instance's agent is told; `hooks` are the names of the launch and terminate hook.
+    pub fn instance_settings(
+        &self,
+        auto_scaling_group: &str,
+        [launch_hook, terminate_hook]: [&str; 2],
+    ) -> InstanceSettings {
+        InstanceSettings {
+            deployment: self.name.to_string(),
+            region: self.region.to_string(),
+            domain: self.domain.clone(),
+            vpc_cidr: self.network.cidr,
+            auto_scaling_group: auto_scaling_group.to_owned(),
+            launch_hook: launch_hook.to_owned(),
+            terminate_hook: terminate_hook.to_owned(),
+            drain: self.drain,
+            jitsi: self.jitsi.clone(),
+            watch: self.watch.clone(),
+        }
+    }
+}
+
+/// Which files named in the configuration are looked at while loading: what a command does not
+/// need does not stop it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Files {
+    /// Check the certificate's files as of this time.
+    pub certificate: Option<SystemTime>,
+    /// The agent's binary must be there.
+    pub agent: bool,
+}
+
+/// A configuration that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What can be used but should be thought about.
+    pub warnings: Vec<Problem>,
+    /// The certificate's files, if [`Files`] asked for them and the mode is `import`.
+    pub certificate: Option<CertificateFiles>,
+}
+
+/// A configuration that cannot be used: everything that is wrong with it.
+#[derive(Debug)]
+pub struct Invalid {
+    /// The file.
+    pub path: PathBuf,
+    /// At least one.
+    pub problems: Vec<Problem>,
+    /// What to do next.
+    pub hint: String,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match self.problems.len() {
+            1 => write!(f, "1 problem in {path}"),
+            count => write!(f, "{count} problems in {path}"),
+        }
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Loads the configuration at `path`, with `overrides` laid over it. Looks at `files` only, and at
+/// nothing outside this machine.
+pub fn load(path: &Path, overrides: &Overrides, files: Files) -> Result<Loaded, Invalid> {
+    let invalid = |problems| Invalid {
+        path: path.to_owned(),
+        problems,
+        hint: format!("mend {} and run the command again; nothing was sent to AWS", path.display()),
+    };
+    let text = match fs::read(path) {
+        Ok(bytes) => String::from_utf8(bytes)
+            .map_err(|_| invalid(vec![Problem::new("the file", "is no UTF-8 text")]))?,
+        Err(error) => return Err(unreadable(path, &error)),
+    };
+    let mut table = settings::toml_table(&text).map_err(invalid)?;
+    overrides.lay_over(&mut table);
+    let (partial, mut problems, mut warnings) =
+        read::read(&table, path.parent().unwrap_or(Path::new("")));
+    overrides.name_origins(&mut problems);
+    overrides.name_origins(&mut warnings);
+    if files.agent {
+        problems.extend(partial.agent.as_deref().and_then(missing_agent));
+    }
+    let mut certificate = None;
+    if let (Some(now), Some(Certificate::Import(paths)), Some(domain)) =
+        (files.certificate, &partial.certificate, &partial.domain)
+    {
+        match certificate::check(paths, domain, &certificate::Trust::system(), now) {
+            Ok(checked) => {
+                warnings.extend(checked.warnings);
+                certificate = Some(checked.files);
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    match partial.config {
+        Some(config) if problems.is_empty() => Ok(Loaded { config, warnings, certificate }),
+        _ => Err(invalid(problems)),
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Invalid {
+    let missing = error.kind() == std::io::ErrorKind::NotFound;
+    let hint = if missing {
+        "write one with `jitsi-aws init`, or name another with `--config PATH`".to_owned()
+    } else {
+        format!("look at the rights of {}", path.display())
+    };
+    let reason =
+        if missing { "does not exist".to_owned() } else { format!("cannot be read: {error}") };
+    Invalid { path: path.to_owned(), problems: vec![Problem::new("the file", reason)], hint }
+}
+
+fn missing_agent(path: &Path) -> Option<Problem> {
+    let reason = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => return None,
+        Ok(_) => "is no file".to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            "does not exist; name the agent built for Linux on the instance".to_owned()
+        }
+        Err(error) => format!("cannot be read: {error}"),
+    };
+    Some(Problem::with_value("agent.binary", &path.display().to_string().into(), reason))
+}
+
+#[cfg(test)]
+mod tests;
