@@ -18,36 +18,11 @@ const PUBLIC: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 7);
 
 /// Prosody modules of the packages the templates were written for.
-const MODULES: [&str; 28] = [
-    "auth_token",
-    "av_moderation_component",
-    "bosh",
-    "client_proxy",
-    "end_conference",
-    "features_identity",
-    "jitsi-anonymous",
-    "limits",
-    "limits_exception",
-    "lobby_by_default",
-    "muc",
-    "muc_breakout_rooms",
-    "muc_domain_mapper",
-    "muc_filter_access",
-    "muc_hide_all",
-    "muc_lobby_rooms",
-    "muc_meeting_id",
-    "muc_password_whitelist",
-    "muc_rate_limit",
-    "muc_resource_validate",
-    "ping",
-    "polls_component",
-    "room_metadata_component",
-    "smacks",
-    "speakerstats_component",
-    "token_verification",
-    "websocket",
-    "auth_jitsi-anonymous",
-];
+const MODULES: &str = "auth_jitsi-anonymous auth_token av_moderation_component bosh client_proxy \
+    end_conference features_identity limits limits_exception muc muc_breakout_rooms \
+    muc_filter_access muc_hide_all muc_lobby_rooms muc_meeting_id muc_password_whitelist \
+    muc_rate_limit muc_resource_validate ping polls_component room_metadata_component smacks \
+    speakerstats_component token_verification websocket";
 
 /// Writes the files below `out`; their number.
 pub(super) fn render(machine: &Machine, config: Option<&Path>, out: &Path) -> Result<usize> {
@@ -73,7 +48,7 @@ pub(super) fn render(machine: &Machine, config: Option<&Path>, out: &Path) -> Re
             total_memory: 8 << 30,
         },
         secrets: &secrets,
-        prosody_modules: &MODULES.into_iter().collect::<ProsodyModules>(),
+        prosody_modules: &MODULES.split_whitespace().collect::<ProsodyModules>(),
     })?);
     let folder = Host::new(out);
     for file in &files {

@@ -271,8 +271,9 @@ pub(crate) mod tests {
     }
 
     fn required_modules() -> ProsodyModules {
-        ["bosh", "limits", "muc", "muc_hide_all", "muc_meeting_id", "ping", "smacks", "websocket"]
-            .into_iter()
+        "auth_jitsi-anonymous bosh client_proxy limits muc muc_hide_all muc_meeting_id ping smacks \
+         websocket"
+            .split(' ')
             .collect()
     }
 
