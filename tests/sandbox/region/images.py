@@ -40,9 +40,14 @@ MASKED = [
 ]
 
 # cloud-init recognises EC2, and then uses metadata version 2, by the hypervisor's UUID. A container cannot
-# have /sys/hypervisor, so the image's cloud-init looks here.
+# have /sys/hypervisor, so the image's cloud-init looks here. Its search before the network is up would ask
+# for an address by DHCP; the address is there from the beginning.
 HYPERVISOR_UUID = "etc/hypervisor-uuid"
 CLOUD_INIT_EC2 = "usr/lib/python3/dist-packages/cloudinit/sources/DataSourceEc2.py"
+CLOUD_INIT_CHANGES = {
+    "/sys/hypervisor/uuid": f"/{HYPERVISOR_UUID}",
+    "    (DataSourceEc2Local, (sources.DEP_FILESYSTEM,)),": "",
+}
 
 ENDPOINT = f"http://{addresses.API}:{addresses.API_PORT}"
 
@@ -55,6 +60,8 @@ FILES = {
         "apt: {preserve_sources_list: true}\n"
         "manage_etc_hosts: true\n"
         "locale: C.UTF-8\n"
+        "ssh_deletekeys: false\n"
+        "ssh_genkeytypes: []\n"
     ),
     HYPERVISOR_UUID: "ec2e1916-9099-7caf-fd21-012345abcdef\n",
     "etc/environment": f"AWS_ENDPOINT_URL={ENDPOINT}\n",
@@ -75,7 +82,7 @@ FILES = {
 
 def recipe_id() -> str:
     """Changes with anything the base layer is made from, so that a stale cache is never used."""
-    recipe = json.dumps([SUITE, BOOTSTRAP, INSTALLED, MASKED, FILES], sort_keys=True)
+    recipe = json.dumps([SUITE, BOOTSTRAP, INSTALLED, MASKED, FILES, CLOUD_INIT_CHANGES], sort_keys=True)
     return hashlib.sha256(recipe.encode()).hexdigest()[:10]
 
 
@@ -108,7 +115,12 @@ def build_base(cache: Path, say: Callable[[str], None]) -> Path:
             target.unlink(missing_ok=True)
             target.write_text(text)
         source = work / CLOUD_INIT_EC2
-        source.write_text(source.read_text().replace("/sys/hypervisor/uuid", f"/{HYPERVISOR_UUID}"))
+        text = source.read_text()
+        for before, after in CLOUD_INIT_CHANGES.items():
+            if before not in text:
+                raise RuntimeError(f"{CLOUD_INIT_EC2}: {before!r} is not there any more")
+            text = text.replace(before, after)
+        source.write_text(text)
         work.rename(layer)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
