@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A bridge that gives no figures for this long, while no media arrives either, serves nobody.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 /// Rounds in a row that must see nobody: somebody whose connection broke is counted again when the
 /// browser is back.
 const EMPTY_ROUNDS: u32 = 2;
@@ -142,7 +142,7 @@ impl Drain {
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(3600);
+    const LIMIT: Duration = Duration::from_hours(1);
 
     fn begin() -> (Drain, Instant) {
         let now = Instant::now();

@@ -16,9 +16,9 @@ const PATIENCE: u32 = 2;
 /// The first pause after a restart: jicofo needs 11 s until it sees its bridge.
 const FIRST_PAUSE: Duration = Duration::from_secs(20);
 /// The longest pause between two restarts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Being well this long after a restart makes the next illness a new one.
-const CURED_AFTER: Duration = Duration::from_secs(600);
+const CURED_AFTER: Duration = Duration::from_mins(10);
 
 /// What is wrong.
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,8 @@
 //! machines without side effects; what they act through (`system`, `http`, `imds`, `lifecycle`,
 //! `metrics`, `ssm`) decides nothing.
 
+#![expect(clippy::large_futures, reason = "there is one of each kind, and main's stack holds it")]
+
 pub mod advice;
 pub mod aws;
 pub mod board;

@@ -13,7 +13,7 @@ use crate::advice::Advice;
 use crate::aws;
 
 /// Time between heartbeats: the shortest heartbeat timeout AWS accepts is 30 s, and one may be lost.
-pub const HEARTBEAT: Duration = Duration::from_secs(60);
+pub const HEARTBEAT: Duration = Duration::from_mins(1);
 
 /// What a hook is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ pub const DEPLOYMENT: &str = "Deployment";
 /// The further dimension of `ComponentHealthy`.
 pub const COMPONENT: &str = "Component";
 /// Time between two sends.
-pub const INTERVAL: Duration = Duration::from_secs(60);
+pub const INTERVAL: Duration = Duration::from_mins(1);
 
 const SEND_LIMIT: Duration = Duration::from_secs(20);
 

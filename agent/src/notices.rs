@@ -70,7 +70,7 @@ fn replaces(known: &mut Option<Cause>, new: Option<Cause>) -> bool {
 
 /// An unreadable time leaves the two minutes AWS promises.
 fn time_left(time: &str, now: SystemTime) -> Duration {
-    const PROMISED: Duration = Duration::from_secs(120);
+    const PROMISED: Duration = Duration::from_mins(2);
     let end =
         DateTime::from_str(time, Format::DateTime).ok().and_then(|t| SystemTime::try_from(t).ok());
     let left = end.map_or(PROMISED, |end| end.duration_since(now).unwrap_or_default());
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_spot_notice_leaves_what_is_left_less_a_margin() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_210_680);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_mins(29_920_178);
         assert_eq!(time_left("2026-11-20T21:40:00Z", now), Duration::from_secs(110));
         assert_eq!(time_left("2026-11-20T21:30:00Z", now), Duration::ZERO);
         assert_eq!(time_left("soon", now), Duration::from_secs(110));

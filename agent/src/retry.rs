@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use tokio::time::{Instant, sleep};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// A link of an error chain that says trying again is pointless.
 #[derive(Debug)]

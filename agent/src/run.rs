@@ -25,13 +25,13 @@ use crate::{advice, aws, config, departure, notices, service};
 
 /// From the agent's first start to the first meeting. Everything that needs the network gives up
 /// earlier; an instance that took longer is given up for a new one.
-const BOOT_LIMIT: Duration = Duration::from_secs(45 * 60);
+const BOOT_LIMIT: Duration = Duration::from_mins(45);
 /// The metadata service answers within seconds of boot or not at all.
-const DISCOVER_LIMIT: Duration = Duration::from_secs(300);
+const DISCOVER_LIMIT: Duration = Duration::from_mins(5);
 /// How long AWS may be away before the launch hook is left to its own timeout.
-const COMPLETE_LIMIT: Duration = Duration::from_secs(15 * 60);
+const COMPLETE_LIMIT: Duration = Duration::from_mins(15);
 /// Between two boots of an instance that no hook can give up any more.
-const NEXT_BOOT: Duration = Duration::from_secs(60);
+const NEXT_BOOT: Duration = Duration::from_mins(1);
 /// How long an agent that cannot even begin still answers, unready.
 const LAST_WORDS: Duration = Duration::from_secs(15);
 /// Log lines shown with a failed boot.
@@ -203,7 +203,7 @@ impl Life {
                 Err(error) => tracing::warn!("{error:#}"),
             }
         }
-        pending().await
+        pending::<()>().await;
     }
 
     /// A meeting was held for the first time: the instance may join its group. In the background,

@@ -1,4 +1,4 @@
-//! Secrets that outlive an instance: the token signing secret and people's accounts, SecureString
+//! Secrets that outlive an instance: the token signing secret and people's accounts, `SecureString`
 //! parameters of SSM.
 
 use anyhow::{Context as _, Result, anyhow, ensure};

@@ -127,7 +127,7 @@ impl Verdict {
 mod tests {
     use super::*;
 
-    const POLICY: Policy = Policy { strikes: 3, media_grace: Duration::from_secs(600) };
+    const POLICY: Policy = Policy { strikes: 3, media_grace: Duration::from_mins(10) };
 
     fn evidence(fault: Option<&str>, proof: Proof, media_flows: bool) -> Evidence {
         Evidence { faults: fault.into_iter().map(str::to_owned).collect(), proof, media_flows }

@@ -53,9 +53,10 @@ pub(super) fn status(status: &Status) -> String {
         );
     }
     if let Some(meeting) = &status.meeting {
-        let held = match meeting.report.held() {
-            true => format!("held in {:.0} ms", meeting.report.took_ms),
-            false => format!("FAILED: {}", meeting::reason(&meeting.report)),
+        let held = if meeting.report.held() {
+            format!("held in {:.0} ms", meeting.report.took_ms)
+        } else {
+            format!("FAILED: {}", meeting::reason(&meeting.report))
         };
         let _ = writeln!(text, "  {:<12} {held}, {} ago", "meeting", age(meeting.at));
     }

@@ -53,7 +53,7 @@ pub(super) fn fingerprint(accounts: &[Account]) -> String {
     sha256(all.as_bytes())
 }
 
-/// Creates the accounts or sets their passwords, and lets jicofo hear of client_proxy.
+/// Creates the accounts or sets their passwords, and puts `client_proxy` on jicofo's roster.
 pub(super) async fn ensure(
     system: &dyn System,
     settings: &InstanceSettings,
@@ -80,7 +80,7 @@ pub(super) async fn ensure(
     subscribe(system, settings).await
 }
 
-/// client_proxy answers only whom it finds in the roster of `focus`.
+/// `client_proxy` answers only whom it finds in the roster of `focus`.
 async fn subscribe(system: &dyn System, settings: &InstanceSettings) -> Result<()> {
     let domain = &settings.domain;
     let (user, proxy) = (format!("focus@auth.{domain}"), format!("focus.{domain}"));

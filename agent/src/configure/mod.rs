@@ -36,6 +36,9 @@ pub struct Outcome {
     pub restarted: Vec<Component>,
 }
 
+/// A file and what it was; `None` when it was not.
+type Before<'f> = (&'f OwnedFile, Option<Vec<u8>>);
+
 /// Everything a configuration follows from.
 pub struct Site<'a> {
     /// The operating system.
@@ -128,11 +131,7 @@ impl Site<'_> {
     }
 
     /// What to put back should validation fail: the last set that passed, else what is there now.
-    fn remember<'f>(
-        &self,
-        stale: &[&'f OwnedFile],
-        applied: &Applied,
-    ) -> Result<Vec<(&'f OwnedFile, Option<Vec<u8>>)>> {
+    fn remember<'f>(&self, stale: &[&'f OwnedFile], applied: &Applied) -> Result<Vec<Before<'f>>> {
         stale
             .iter()
             .map(|file| {
@@ -159,7 +158,7 @@ impl Site<'_> {
         validate::all(self.system, files, told).await
     }
 
-    fn take_back(&self, before: &[(&OwnedFile, Option<Vec<u8>>)]) -> Result<()> {
+    fn take_back(&self, before: &[Before<'_>]) -> Result<()> {
         for (file, content) in before {
             let owner = Owner { user: file.owner, group: file.group };
             match content {

@@ -161,7 +161,7 @@ fn finish(component: Component, started: Instant, result: Result<()>) -> Check {
     let error = result.err();
     Check {
         component,
-        dead: error.as_ref().is_some_and(|error| error.is::<Refused>()),
+        dead: error.as_ref().is_some_and(anyhow::Error::is::<Refused>),
         fault: error.map(|error| format!("{error:#}")),
         latency: started.elapsed(),
     }

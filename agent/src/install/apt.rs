@@ -13,7 +13,7 @@ use crate::system::{Command, System};
 /// Unattended upgrades and cloud-init hold the lock for minutes on a fresh instance.
 const LOCK_WAIT: &str = "DPkg::Lock::Timeout=600";
 /// Longer than the lock wait and a slow mirror together.
-const LIMIT: Duration = Duration::from_secs(25 * 60);
+const LIMIT: Duration = Duration::from_mins(25);
 /// What the rest of the installation needs and a minimal image may lack.
 const PREREQUISITES: [&str; 3] = ["ca-certificates", "gpg", "openssl"];
 /// Installed before Jitsi so that apt does not choose another alternative of its dependencies.

@@ -66,7 +66,7 @@ fn normal(fingerprint: &str) -> String {
     fingerprint.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_ascii_uppercase()
 }
 
-/// The `fpr` record that follows each `pub` record (GnuPG's doc/DETAILS); subkeys have their own.
+/// The `fpr` record that follows each `pub` record (`doc/DETAILS` of `GnuPG`); subkeys have their own.
 fn primary_fingerprints(listed: &str) -> Vec<String> {
     let mut primary = false;
     let mut found = Vec::new();

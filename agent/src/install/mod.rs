@@ -19,7 +19,7 @@ use crate::{certificate, system};
 
 /// Longest time for everything that needs the network: repositories were seen to be away for
 /// minutes, and the launch hook is kept waiting by heartbeats meanwhile.
-const NETWORK_LIMIT: Duration = Duration::from_secs(20 * 60);
+const NETWORK_LIMIT: Duration = Duration::from_mins(20);
 /// Packages, Java among them, and their unpacked files need about 1.5 GB.
 const LEAST_FREE: u64 = 2 << 30;
 

@@ -94,10 +94,10 @@ impl System for Host {
             Err(error) if absent(&error) => return Ok(false),
             Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
         };
-        let owned = self.ids(owner)?.is_none_or(|(user, group)| {
+        let right = self.ids(owner)?.is_none_or(|(user, group)| {
             meta.uid() == user.as_raw() && meta.gid() == group.as_raw()
         });
-        Ok(owned && meta.mode() & 0o7777 == mode)
+        Ok(right && meta.mode() & 0o7777 == mode)
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
