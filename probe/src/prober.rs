@@ -52,7 +52,8 @@ impl Prober {
         let mut bridge = Vec::new();
         let room = Room::random(&self.target.muc_domain);
         let result = match &room {
-            Ok(room) => meeting.hold(room, &mut course, &mut bridge).await,
+            // On the heap: the states of TLS and WebSockets are large to carry around.
+            Ok(room) => Box::pin(meeting.hold(room, &mut course, &mut bridge)).await,
             Err(failure) => Err(failure.clone()),
         };
         meeting.leave(&mut course).await;
