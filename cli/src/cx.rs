@@ -27,6 +27,8 @@ pub struct Cx {
     pub config: Arc<Config>,
     /// Names and ARNs.
     pub names: Names,
+    /// Whether a deletion waits for people in meetings, as a replacement does.
+    pub drain: bool,
     ids: Mutex<BTreeMap<Key, String>>,
     listener: Listener,
     stop: watch::Receiver<bool>,
@@ -41,7 +43,7 @@ impl Cx {
         listener: Listener,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { aws, config, names, ids: Mutex::default(), listener, stop }
+        Self { aws, config, names, drain: false, ids: Mutex::default(), listener, stop }
     }
 
     /// The id of a resource found or made in this run.

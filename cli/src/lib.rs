@@ -4,14 +4,14 @@
 pub mod args;
 pub mod aws;
 pub mod catalog;
-// pub mod certificate;
-// pub mod commands;
+pub mod certificate;
+pub mod commands;
 pub mod config;
 pub mod cx;
 pub mod engine;
 pub mod error;
 pub mod leftovers;
-// pub mod local;
+pub mod local;
 pub mod names;
 pub mod policy;
 pub mod resources;

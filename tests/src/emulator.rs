@@ -7,9 +7,7 @@ use std::{
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering},
-        mpsc,
     },
-    time::Duration,
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -18,9 +16,6 @@ use aws_smithy_http_client::Builder;
 
 /// Where every test deploys.
 pub const REGION: &str = "eu-central-1";
-
-// A cold Python on a busy machine; normally two seconds.
-const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A running emulator; it ends when this is dropped.
 pub struct Emulator {
@@ -59,32 +54,21 @@ impl Emulator {
         let python = target.join("venv/bin/python");
         assert!(python.exists(), "{} is missing: run scripts/test", python.display());
         let images = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/data/amis.json"));
-        // The parent's end of stdin closes when the test binary dies, however it dies; the emulator then ends.
-        let run = "import os, sys, threading\n\
-            threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()\n\
-            from moto.server import main\n\
-            main(['-H', '127.0.0.1', '-p', '0'])";
+        // It ends when our end of its stdin closes: when the test binary dies, however it dies.
         let mut process = Command::new(&python)
-            .args(["-c", run])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/emulator.py"))
             .env("MOTO_AMIS_PATH", images)
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .expect("the emulator starts");
-        let log = BufReader::new(process.stderr.take().expect("stderr is piped"));
-        let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || {
-            // Keeps reading to the end, so that the emulator never blocks on a full pipe.
-            for line in log.lines().map_while(Result::ok) {
-                if let Some((_, address)) = line.split_once("Running on http://") {
-                    let _told_once = tell.send(address.trim().to_owned());
-                }
-            }
-        });
-        let address = told.recv_timeout(START_LIMIT).expect("the emulator says its address");
-        Self { process, endpoint: format!("http://{address}") }
+        let mut endpoint = String::new();
+        BufReader::new(process.stdout.take().expect("stdout is piped"))
+            .read_line(&mut endpoint)
+            .expect("the emulator says its address");
+        assert!(endpoint.starts_with("http://"), "the emulator said {endpoint:?}");
+        Self { process, endpoint: endpoint.trim().to_owned() }
     }
 
     /// Address of all services.

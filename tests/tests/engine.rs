@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use async_trait::async_trait;
 use jitsi_aws::{
     aws::{AwsError, Calls, Credentials, Fate, connect},
-    config::Config,
+    config::{self, Config, Files, Overrides},
     cx::Cx,
     engine::{self, Change, Entry, Event, Found, Key, Outcome, Resource, Stage, Summary},
     error::Interrupted,
@@ -229,10 +229,11 @@ impl Lab {
 }
 
 fn config() -> Config {
-    jitsi_aws::config::Config::parse(
-        "[deployment]\nname = \"jitsi\"\nregion = \"eu-central-1\"\n[site]\ndomain = \"meet.example.org\"\n\
-         [certificate]\nmode = \"existing\"\narn = \"arn:aws:acm:eu-central-1:123456789012:certificate/12345678-1234-1234-1234-123456789012\"\n",
-    )
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = "[deployment]\nname = \"jitsi\"\nregion = \"eu-central-1\"\n[site]\ndomain = \"meet.example.org\"\n\
+         [certificate]\nmode = \"existing\"\narn = \"arn:aws:acm:eu-central-1:123456789012:certificate/12345678-1234-1234-1234-123456789012\"\n";
+    std::fs::write(file.path(), text).unwrap();
+    config::load(file.path(), &Overrides::default(), Files::default()).unwrap().config
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use aws_config::{
     AppName, BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider,
-    retry::RetryConfig, timeout::TimeoutConfig,
+    provider_config::ProviderConfig, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
@@ -87,7 +87,7 @@ pub async fn connect(
     });
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .http_client(http)
+        .http_client(http.clone())
         .app_name(AppName::new(concat!("jitsi-aws/", env!("CARGO_PKG_VERSION")))?)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(
@@ -97,9 +97,13 @@ pub async fn connect(
                 .build(),
         );
     if let Credentials::Profile(name) = credentials {
-        loader = loader.profile_name(name).credentials_provider(
-            ProfileFileCredentialsProvider::builder().profile_name(name).build(),
-        );
+        // A profile may assume a role or sign on, for which its provider makes calls of its own.
+        let calling = ProviderConfig::default()
+            .with_region(Some(Region::new(region.to_owned())))
+            .with_http_client(http);
+        let provider = ProfileFileCredentialsProvider::builder().configure(&calling);
+        let provider = provider.profile_name(name).build();
+        loader = loader.profile_name(name).credentials_provider(provider);
     }
     Ok(Aws::new(&loader.load().await, calls))
 }
@@ -113,7 +117,8 @@ macro_rules! client {
 }
 
 impl Aws {
-    fn new(config: &SdkConfig, calls: Calls) -> Self {
+    /// Makes the clients. Makes no call.
+    pub fn new(config: &SdkConfig, calls: Calls) -> Self {
         Self {
             acm: client!(aws_sdk_acm, config, calls),
             autoscaling: client!(aws_sdk_autoscaling, config, calls),

@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     cx::Cx,
     engine::Entry,
-    local::credentials_file::CredentialsFile,
+    local::CredentialsFile,
     names::Names,
 };
 
@@ -73,7 +73,7 @@ fn choose(env: &Env, config: &Config, role: Role) -> Result<Credentials> {
         return Ok(Credentials::Profile(profile.clone()));
     }
     let profile = Names::new(config.name.as_str(), config.region.as_str(), "").profile();
-    if role == Role::Deployer && CredentialsFile::locate()?.contains(&profile)? {
+    if role == Role::Deployer && CredentialsFile::standard()?.read(&profile)?.is_some() {
         return Ok(Credentials::Profile(profile));
     }
     Ok(Credentials::Ambient)

@@ -16,6 +16,8 @@ use serde::Serialize;
 pub use style::{Mark, Style};
 pub use text::{elapsed, table};
 
+pub(crate) use progress::{change, drift_object};
+
 use crate::{aws::Call, engine::Event, error};
 use progress::Progress;
 

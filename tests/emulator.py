@@ -1,0 +1,41 @@
+"""Runs the AWS emulator (moto) on a free loopback port, prints its address, ends when stdin closes.
+
+`--delay-ms N` answers every call N milliseconds later, as a region that far away would.
+"""
+
+import argparse
+import logging
+import sys
+import threading
+import time
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+
+def delayed(app, seconds):
+    """The same application, later."""
+
+    def serve(environ, start_response):
+        time.sleep(seconds)
+        return app(environ, start_response)
+
+    return serve
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--delay-ms", type=float, default=0)
+    options = parser.parse_args()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    app = DomainDispatcherApplication(create_backend_app)
+    if options.delay_ms:
+        app = delayed(app, options.delay_ms / 1000)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+//! What somebody changed by hand: each property is spoilt through the API, seen by `plan`, and mended
+//! by the next `setup` with nothing else touched.
+
+use aws_config::SdkConfig;
+use jitsi_aws_tests::{deployment::Deployment, emulator::Emulator};
+
+#[tokio::test]
+async fn what_was_changed_by_hand_is_mended() {
+    let account = Emulator::shared().account().await;
+    let sdk = account.sdk();
+    let jitsi = Deployment::new(account, "jitsi");
+    jitsi.succeed(&["setup", "all"]);
+    for spoilt in spoil(&sdk, &jitsi.account.id).await {
+        let plan = jitsi.run(&["plan"]);
+        assert_eq!(plan.code, 3, "{} is not seen:\n{}", spoilt, plan.stdout);
+    }
+    jitsi.succeed(&["setup", "all"]);
+    let plan = jitsi.run(&["plan"]);
+    assert_eq!(plan.code, 0, "not mended:\n{}", plan.stdout);
+    assert_eq!(jitsi.succeed(&["setup", "all"]).writes(), []);
+}
+
+/// Spoils one property of every resource that can be changed in place; names what it did.
+pub(crate) async fn spoil(sdk: &SdkConfig, account: &str) -> Vec<&'static str> {
+    let mut spoilt = network(sdk).await;
+    spoilt.extend(balancing(sdk).await);
+    spoilt.extend(scaling(sdk).await);
+    spoilt.extend(monitoring(sdk, account).await);
+    spoilt.extend(bucket(sdk, account).await);
+    spoilt
+}
+
+async fn network(sdk: &SdkConfig) -> Vec<&'static str> {
+    use aws_sdk_ec2::types::{AttributeBooleanValue, Filter};
+    let ec2 = aws_sdk_ec2::Client::new(sdk);
+    let ours = || Filter::builder().name("tag:jitsi-aws:deployment").values("jitsi").build();
+    let vpcs = ec2.describe_vpcs().filters(ours()).send().await.unwrap();
+    let vpc = vpcs.vpcs()[0].vpc_id().unwrap();
+    ec2.modify_vpc_attribute()
+        .vpc_id(vpc)
+        .enable_dns_hostnames(AttributeBooleanValue::builder().value(false).build())
+        .send()
+        .await
+        .unwrap();
+
+    let tables = ec2.describe_route_tables().filters(ours()).send().await.unwrap();
+    let table = &tables.route_tables()[0];
+    ec2.delete_route()
+        .route_table_id(table.route_table_id().unwrap())
+        .destination_cidr_block("0.0.0.0/0")
+        .send()
+        .await
+        .unwrap();
+    let association = table.associations().iter().find(|a| a.subnet_id().is_some()).unwrap();
+    ec2.disassociate_route_table()
+        .association_id(association.route_table_association_id().unwrap())
+        .send()
+        .await
+        .unwrap();
+    let gateways = ec2.describe_internet_gateways().filters(ours()).send().await.unwrap();
+    ec2.detach_internet_gateway()
+        .internet_gateway_id(gateways.internet_gateways()[0].internet_gateway_id().unwrap())
+        .vpc_id(vpc)
+        .send()
+        .await
+        .unwrap();
+    let subnets = ec2.describe_subnets().filters(ours()).send().await.unwrap();
+    ec2.modify_subnet_attribute()
+        .subnet_id(subnets.subnets()[0].subnet_id().unwrap())
+        .map_public_ip_on_launch(AttributeBooleanValue::builder().value(false).build())
+        .send()
+        .await
+        .unwrap();
+    let groups = ec2.describe_security_groups().filters(ours()).send().await.unwrap();
+    for group in groups.security_groups() {
+        let id = group.group_id().unwrap();
+        let rules = group.ip_permissions().to_vec();
+        ec2.revoke_security_group_ingress()
+            .group_id(id)
+            .set_ip_permissions(Some(rules))
+            .send()
+            .await
+            .unwrap();
+        ec2.authorize_security_group_ingress()
+            .group_id(id)
+            .ip_protocol("tcp")
+            .from_port(22)
+            .to_port(22)
+            .cidr_ip("0.0.0.0/0")
+            .send()
+            .await
+            .unwrap();
+    }
+    vec!["VPC", "route", "association", "internet gateway", "subnet", "security groups"]
+}
+
+async fn balancing(sdk: &SdkConfig) -> Vec<&'static str> {
+    use aws_sdk_elasticloadbalancingv2::types::{LoadBalancerAttribute, TargetGroupAttribute};
+    let elbv2 = aws_sdk_elasticloadbalancingv2::Client::new(sdk);
+    let groups = elbv2.describe_target_groups().names("jitsi").send().await.unwrap();
+    let group = groups.target_groups()[0].target_group_arn().unwrap();
+    elbv2.modify_target_group().target_group_arn(group).health_check_path("/").send().await.unwrap();
+    elbv2
+        .modify_target_group_attributes()
+        .target_group_arn(group)
+        .attributes(
+            TargetGroupAttribute::builder()
+                .key("deregistration_delay.timeout_seconds")
+                .value("1")
+                .build(),
+        )
+        .send()
+        .await
+        .unwrap();
+    let balancers = elbv2.describe_load_balancers().names("jitsi").send().await.unwrap();
+    let arn = balancers.load_balancers()[0].load_balancer_arn().unwrap();
+    elbv2
+        .modify_load_balancer_attributes()
+        .load_balancer_arn(arn)
+        .attributes(
+            LoadBalancerAttribute::builder().key("idle_timeout.timeout_seconds").value("60").build(),
+        )
+        .send()
+        .await
+        .unwrap();
+    let listeners = elbv2.describe_listeners().load_balancer_arn(arn).send().await.unwrap();
+    let https = listeners.listeners().iter().find(|l| l.port() == Some(443)).unwrap();
+    elbv2
+        .modify_listener()
+        .listener_arn(https.listener_arn().unwrap())
+        .ssl_policy("ELBSecurityPolicy-2016-08")
+        .send()
+        .await
+        .unwrap();
+    vec!["health check", "deregistration delay", "idle timeout", "TLS policy"]
+}
+
+async fn scaling(sdk: &SdkConfig) -> Vec<&'static str> {
+    let autoscaling = aws_sdk_autoscaling::Client::new(sdk);
+    autoscaling
+        .put_lifecycle_hook()
+        .auto_scaling_group_name("jitsi")
+        .lifecycle_hook_name("jitsi-launch")
+        .lifecycle_transition("autoscaling:EC2_INSTANCE_LAUNCHING")
+        .default_result("CONTINUE")
+        .heartbeat_timeout(30)
+        .send()
+        .await
+        .unwrap();
+    autoscaling
+        .update_auto_scaling_group()
+        .auto_scaling_group_name("jitsi")
+        .health_check_type("EC2")
+        .max_size(3)
+        .send()
+        .await
+        .unwrap();
+    vec!["lifecycle hook", "health check type and size"]
+}
+
+async fn monitoring(sdk: &SdkConfig, account: &str) -> Vec<&'static str> {
+    let sns = aws_sdk_sns::Client::new(sdk);
+    let topic = format!("arn:aws:sns:eu-central-1:{account}:jitsi");
+    sns.set_topic_attributes()
+        .topic_arn(&topic)
+        .attribute_name("Policy")
+        .attribute_value(r#"{"Version":"2012-10-17","Statement":[]}"#)
+        .send()
+        .await
+        .unwrap();
+    let events = aws_sdk_eventbridge::Client::new(sdk);
+    let rules = events.list_rules().name_prefix("jitsi-").send().await.unwrap();
+    for rule in rules.rules() {
+        events.disable_rule().name(rule.name().unwrap()).send().await.unwrap();
+        let targets = events.list_targets_by_rule().rule(rule.name().unwrap()).send().await.unwrap();
+        let ids: Vec<String> = targets.targets().iter().map(|t| t.id().to_owned()).collect();
+        events.remove_targets().rule(rule.name().unwrap()).set_ids(Some(ids)).send().await.unwrap();
+    }
+    let cloudwatch = aws_sdk_cloudwatch::Client::new(sdk);
+    let alarms = cloudwatch.describe_alarms().send().await.unwrap();
+    for alarm in alarms.metric_alarms() {
+        cloudwatch
+            .put_metric_alarm()
+            .alarm_name(alarm.alarm_name().unwrap())
+            .set_metric_name(alarm.metric_name().map(str::to_owned))
+            .set_namespace(alarm.namespace().map(str::to_owned))
+            .set_statistic(alarm.statistic().cloned())
+            .set_dimensions(Some(alarm.dimensions().to_vec()))
+            .set_comparison_operator(alarm.comparison_operator().cloned())
+            .evaluation_periods(99)
+            .period(60)
+            .threshold(12345.0)
+            .send()
+            .await
+            .unwrap();
+    }
+    vec!["topic policy", "rules", "targets", "alarms"]
+}
+
+async fn bucket(sdk: &SdkConfig, account: &str) -> Vec<&'static str> {
+    let s3 = aws_sdk_s3::Client::from_conf(
+        aws_sdk_s3::config::Builder::from(sdk).force_path_style(true).build(),
+    );
+    let bucket = format!("jitsi-{account}-eu-central-1");
+    s3.delete_public_access_block().bucket(&bucket).send().await.unwrap();
+    s3.delete_bucket_policy().bucket(&bucket).send().await.unwrap();
+    vec!["public access block", "bucket policy"]
+}

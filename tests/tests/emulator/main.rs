@@ -1,0 +1,8 @@
+//! The built `jitsi-aws` against the AWS emulator.
+
+mod drift; // what was changed by hand is mended
+mod faults; // lost answers, refusals, kills: the next run goes on
+mod inputs; // what is refused before the first call
+mod life; // nothing → complete → unchanged → changed → nothing
+mod privileges; // the deployer's policies allow exactly what it does
+mod properties; // every property of a complete deployment, read back through the API

@@ -1,0 +1,165 @@
+//! Least privilege, proven both ways with the emulator's IAM enforcement on: as the deployer the
+//! whole life passes, and its policies allow nothing that is not called.
+//!
+//! The emulator matches actions, but neither resources nor conditions, so the policies are widened
+//! to `*` before enforcement; what narrows them is tested where the policies are made.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_iam::{Client, types::PolicyScopeType};
+use jitsi_aws_tests::{
+    deployment::{Call, Deployment, Run},
+    emulator::{Account, Emulator},
+};
+use serde_json::{Value, json};
+
+use crate::{drift, properties::decode};
+
+/// Allowed, but never called by name: AWS asks for these on behalf of another call.
+const IMPLIED: [(&str, &str); 6] = [
+    ("ec2:CreateTags", "tags in EC2's create calls"),
+    ("ec2:RunInstances", "CreateAutoScalingGroup with a launch template"),
+    ("elasticloadbalancing:AddTags", "tags in CreateLoadBalancer, CreateListener, CreateTargetGroup"),
+    ("iam:PassRole", "the instance profile of the launch template"),
+    ("autoscaling:CreateOrUpdateTags", "tags in CreateAutoScalingGroup"),
+    ("sns:TagResource", "tags in CreateTopic"),
+];
+
+#[tokio::test]
+async fn the_deployer_may_do_exactly_what_it_does() {
+    let emulator = Emulator::start();
+    let admin = administrator(&emulator).await;
+    let sdk = admin.sdk();
+    let iam = Client::new(&sdk);
+    let jitsi = Deployment::new(admin, "jitsi");
+    jitsi.succeed(&["setup", "iam"]);
+    let allowed = widen(&iam).await;
+    enforce(emulator.endpoint());
+
+    let mut runs = vec![
+        jitsi.succeed(&["setup", "instances"]),
+        jitsi.succeed(&["setup", "lb"]),
+        jitsi.succeed(&["setup", "monitoring"]),
+    ];
+    drift::spoil(&sdk, &jitsi.account.id).await;
+    jitsi.configure(|text| {
+        text.replace("boss@", "chief@")
+            + "[instance]\ntype = \"c7i.xlarge\"\n[meetings]\ndrain = \"20m\"\n[network]\nssh_from = [\"198.51.100.0/24\"]\n"
+    });
+    jitsi.write_certificate("jitsi.example.org");
+    for stage in ["instances", "lb", "monitoring"] {
+        runs.push(jitsi.succeed(&["setup", stage]));
+    }
+    runs.push(jitsi.succeed(&["setup"])); // looks at everything
+    runs.push(jitsi.succeed(&["setup", "delete", "--keep-iam"]));
+
+    let called: BTreeSet<String> = runs.iter().flat_map(Run::calls).map(|call| action(&call)).collect();
+    let implied: BTreeSet<String> = IMPLIED.iter().map(|(action, _)| (*action).to_owned()).collect();
+    let missing: Vec<_> = called.difference(&allowed).collect();
+    assert!(missing.is_empty(), "called, but not allowed: {missing:#?}");
+    let superfluous: Vec<_> =
+        allowed.difference(&called).filter(|action| !implied.contains(*action)).collect();
+    assert!(superfluous.is_empty(), "allowed, but never called: {superfluous:#?}");
+}
+
+/// An administrator the emulator knows, so that enforcement lets it do everything.
+async fn administrator(emulator: &Emulator) -> Account {
+    let root = emulator.account().await;
+    let iam = Client::new(&root.sdk());
+    iam.create_user().user_name("admin").send().await.unwrap();
+    iam.put_user_policy()
+        .user_name("admin")
+        .policy_name("all")
+        .policy_document(allow(&json!(["*"])).to_string())
+        .send()
+        .await
+        .unwrap();
+    let key = iam.create_access_key().user_name("admin").send().await.unwrap();
+    let key = key.access_key().unwrap();
+    Account {
+        access_key: key.access_key_id().into(),
+        secret_key: key.secret_access_key().into(),
+        token: None,
+        ..root
+    }
+}
+
+fn allow(actions: &Value) -> Value {
+    let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
+    json!({ "Version": "2012-10-17", "Statement": [statement] })
+}
+
+/// Drops resources and conditions from the deployer's policies; returns all allowed actions.
+async fn widen(iam: &Client) -> BTreeSet<String> {
+    let mut allowed = BTreeSet::new();
+    let policies = iam.list_policies().scope(PolicyScopeType::Local).send().await.unwrap();
+    for policy in policies.policies() {
+        let (arn, version) = (policy.arn().unwrap(), policy.default_version_id().unwrap());
+        let version =
+            iam.get_policy_version().policy_arn(arn).version_id(version).send().await.unwrap();
+        let document = decode(version.policy_version().unwrap().document().unwrap());
+        let mut actions = BTreeSet::new();
+        for statement in document["Statement"].as_array().unwrap() {
+            let of_statement = statement["Action"].as_array().unwrap().iter();
+            actions.extend(of_statement.map(|action| action.as_str().unwrap().to_owned()));
+        }
+        iam.create_policy_version()
+            .policy_arn(arn)
+            .policy_document(allow(&json!(actions)).to_string())
+            .set_as_default(true)
+            .send()
+            .await
+            .unwrap();
+        allowed.extend(actions);
+    }
+    allowed
+}
+
+fn enforce(endpoint: &str) {
+    use std::{
+        io::{Read, Write},
+        net::TcpStream,
+    };
+    let address = endpoint.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "POST /moto-api/reset-auth HTTP/1.1\r\nHost: {address}\r\nContent-Type: text/plain\r\n\
+         Content-Length: 1\r\nConnection: close\r\n\r\n0"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("200 OK"), "{answer}");
+}
+
+/// The IAM action of a call (Service Authorization Reference).
+fn action(call: &Call) -> String {
+    let prefix = match call.service.as_str() {
+        "ACM" => "acm",
+        "Auto Scaling" => "autoscaling",
+        "CloudWatch" => "cloudwatch",
+        "EC2" => "ec2",
+        "Elastic Load Balancing v2" => "elasticloadbalancing",
+        "EventBridge" => "events",
+        "IAM" => "iam",
+        "Route 53" => "route53",
+        "S3" => "s3",
+        "SNS" => "sns",
+        "STS" => "sts",
+        "Resource Groups Tagging API" => "tag",
+        other => panic!("whose actions are those of {other}?"),
+    };
+    let operation = match (prefix, call.operation.as_str()) {
+        ("s3", "HeadBucket" | "ListObjectsV2") => "ListBucket",
+        ("s3", "ListObjectVersions") => "ListBucketVersions",
+        ("s3", "HeadObject") => "GetObject",
+        ("s3", "DeleteObjects") => "DeleteObject",
+        ("s3", "GetPublicAccessBlock") => "GetBucketPublicAccessBlock",
+        ("s3", "PutPublicAccessBlock") => "PutBucketPublicAccessBlock",
+        ("s3", "GetBucketEncryption") => "GetEncryptionConfiguration",
+        ("s3", "PutBucketEncryption") => "PutEncryptionConfiguration",
+        (_, operation) => operation,
+    };
+    format!("{prefix}:{operation}")
+}
