@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use x509_parser::{certificate::X509Certificate, error::X509Error};
+use x509_parser::{certificate::X509Certificate, error::X509Error, public_key::PublicKey};
 
 use super::{Findings, distinguished, leaf, name, parse};
 
@@ -40,13 +40,18 @@ pub(super) fn is_self_signed(certificate: &X509Certificate<'_>) -> bool {
     issued(certificate, certificate)
 }
 
-/// Whether `issuer` signed `certificate`; by name only where the algorithm cannot be verified here.
+/// Whether `issuer` signed `certificate`; by name only where the signature cannot be verified here.
 fn issued(issuer: &X509Certificate<'_>, certificate: &X509Certificate<'_>) -> bool {
     issuer.subject().as_raw() == certificate.issuer().as_raw()
-        && matches!(
-            certificate.verify_signature(Some(issuer.public_key())),
-            Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm)
-        )
+        && match certificate.verify_signature(Some(issuer.public_key())) {
+            Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm) => true,
+            Err(_) => has_short_rsa_key(issuer),
+        }
+}
+
+/// ring verifies nothing below 2048 bits.
+fn has_short_rsa_key(certificate: &X509Certificate<'_>) -> bool {
+    matches!(certificate.public_key().parsed(), Ok(PublicKey::RSA(key)) if key.key_size() < 2048)
 }
 
 /// Checks the issuers that were given beside the leaf; gives them in order.

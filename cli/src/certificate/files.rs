@@ -37,14 +37,13 @@ impl Certificates {
     pub(super) fn parse(&self, findings: &mut Findings<'_>) -> Vec<X509Certificate<'_>> {
         let mut parsed = Vec::new();
         for (index, (file, der)) in self.0.iter().enumerate() {
-            match parse(der) {
-                Some(certificate) => parsed.push(certificate),
-                None => {
-                    findings.problem(*file, "holds a damaged certificate; export it anew");
-                    if index == 0 {
-                        return Vec::new();
-                    }
-                }
+            if let Some(certificate) = parse(der) {
+                parsed.push(certificate);
+                continue;
+            }
+            findings.problem(*file, "holds a damaged certificate; export it anew");
+            if index == 0 {
+                return Vec::new();
             }
         }
         parsed
@@ -83,7 +82,12 @@ pub(super) fn blocks(path: &Path) -> Result<Vec<Pem>, String> {
                 .into(),
         );
     };
-    pem::parse_many(text).map_err(|_| "is damaged PEM: a block is cut off or not base64".into())
+    // A block without its end is skipped by the parser.
+    let begun = text.matches("-----BEGIN ").count();
+    match pem::parse_many(text) {
+        Ok(blocks) if blocks.len() == begun => Ok(blocks),
+        _ => Err("is damaged PEM: a block is cut off or not base64".into()),
+    }
 }
 
 /// Certificates as PEM, one after the other.

@@ -62,7 +62,7 @@ fn host_names(leaf: &X509Certificate<'_>) -> Vec<String> {
     names
         .iter()
         .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
             _ => None,
         })
         .collect()
@@ -92,7 +92,8 @@ fn check_names(names: &[String], domain: &Domain, findings: &mut Findings<'_>) {
 
 /// Whether a name of a certificate covers a domain: `*` stands for exactly one label, the first
 /// (RFC 6125 §6.4.3 as browsers apply it).
-fn covers(name: &str, domain: &Domain) -> bool {
+pub fn covers(name: &str, domain: &Domain) -> bool {
+    let name = name.to_ascii_lowercase();
     match name.strip_prefix("*.") {
         Some(parent) => domain.as_str().split_once('.').is_some_and(|(_, rest)| rest == parent),
         None => name == domain.as_str(),

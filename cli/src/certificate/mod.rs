@@ -19,6 +19,7 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer, time::ASN1Time
 use zeroize::Zeroizing;
 
 pub use chain::Trust;
+pub use leaf::covers;
 
 use crate::config::CertificatePaths;
 
@@ -186,5 +187,9 @@ fn system_time(time: ASN1Time) -> SystemTime {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
+        text
+    })
 }

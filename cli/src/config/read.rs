@@ -216,14 +216,13 @@ fn network(
     let zones = table.list("zones", text(|zone| Zone::parse(zone, region)));
     let written = table.value("zones").and_then(Value::as_array).map(Vec::len);
     let zones = match (<[Zone; 2]>::try_from(zones), written) {
-        (_, None) => None,
         (Ok([a, b]), Some(2)) if a != b => Some([a, b]),
         (Ok(_), Some(2)) => {
             table
                 .problem("zones", "are the same twice; the load balancer needs two different ones");
             None
         }
-        (_, Some(2)) => None, // each bad one was told
+        (Err(_), None | Some(2)) | (Ok(_), None) => None, // absent, or each bad one was told
         (_, Some(_)) => {
             table.problem("zones", "must be exactly two, or leave the key out to have two chosen");
             None

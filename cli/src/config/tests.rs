@@ -270,9 +270,8 @@ fn every_commented_key_can_be_switched_on() {
             .map(|key| format!("jitsi.authentication.{key}"))
     );
     let plain: String = on
-        .lines()
+        .split_inclusive('\n')
         .filter(|line| !line.contains("  # jwt: ") && !line.contains("  # secure-domain: "))
-        .map(|line| format!("{line}\n"))
         .collect();
     let switched_on = loaded(&plain).config;
     let by_default = loaded(&example(&[])).config;
