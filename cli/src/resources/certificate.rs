@@ -1,0 +1,177 @@
+//! The certificate browsers trust: imported from PEM files, an existing one of the operator's, or one
+//! requested from ACM and validated by DNS.
+
+mod existing;
+mod import;
+mod list;
+mod request;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use aws_sdk_acm::{
+    primitives::{DateTime, DateTimeFormat},
+    types::{CertificateStatus, CertificateSummary, CertificateType},
+};
+
+use self::list::{NOT_FOUND, describe};
+use super::route53;
+use crate::{
+    aws::Answer,
+    config::Certificate,
+    cx::Cx,
+    engine::{Found, Key, Resource},
+    names::Names,
+    policy::Permission,
+    tags::Owner,
+    wait,
+};
+
+/// The certificate of the deployment's domain.
+pub struct SiteCertificate;
+
+#[async_trait]
+impl Resource for SiteCertificate {
+    fn name(&self, cx: &Cx) -> String {
+        cx.config.domain.to_string()
+    }
+
+    fn permissions(&self, names: &Names) -> Vec<Permission> {
+        let any = || [names.arn("acm", "certificate/*")];
+        let mut permissions = vec![
+            Permission::read(&["acm:ListCertificates"]),
+            // Of others' too: tags are all that tells ours, and an existing one is described.
+            Permission::read(&["acm:ListTagsForCertificate", "acm:DescribeCertificate"]).on(any()),
+            Permission::read(&["acm:GetCertificate"]).on(any()).on_ours(names),
+            Permission::write(&["acm:ImportCertificate", "acm:AddTagsToCertificate"])
+                .on(any())
+                .tagging_ours(names),
+            // A second import to the same ARN, which carries no tags.
+            Permission::write(&["acm:ImportCertificate", "acm:DeleteCertificate"])
+                .on(any())
+                .on_ours(names),
+            Permission::write(&["acm:RequestCertificate"]).tagging_ours(names),
+        ];
+        permissions.extend(route53::permissions(names, "CNAME"));
+        permissions
+    }
+
+    async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
+        let mut all = Vec::new();
+        let ours = list::ours(cx).await?;
+        match &cx.config.certificate {
+            Certificate::Import(paths) => {
+                for summary in &ours {
+                    let imported = summary.r#type() == Some(&CertificateType::Imported);
+                    let mut found = found(summary).stale(!imported);
+                    if imported {
+                        import::compare(cx, paths, &mut found).await?;
+                    }
+                    all.push(found);
+                }
+            }
+            Certificate::Existing { arn } => {
+                let arn = arn.as_str();
+                for summary in &ours {
+                    let found = found(summary);
+                    let stale = found.id != arn;
+                    all.push(found.stale(stale));
+                }
+                if all.iter().all(|found| found.stale)
+                    && let Some(detail) = describe(cx, arn).await?
+                {
+                    let told = told("existing", detail.status(), detail.not_after());
+                    all.push(Found::new(arn, Owner::Borrowed).detail(told));
+                }
+            }
+            Certificate::Request { hosted_zone } => {
+                for summary in &ours {
+                    let usable = request::usable(summary, cx.config.domain.as_str());
+                    let mut found = found(summary).stale(!usable);
+                    if let (true, Some(zone)) = (usable, hosted_zone) {
+                        request::compare(cx, zone.as_str(), &mut found).await?;
+                    }
+                    all.push(found);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<String> {
+        match &cx.config.certificate {
+            Certificate::Import(paths) => import::import(cx, paths, None).await,
+            Certificate::Existing { arn } => Err(existing::absent(arn.as_str())),
+            Certificate::Request { hosted_zone } => {
+                let arn = request::request(cx).await?;
+                if let Some(zone) = hosted_zone {
+                    request::publish(cx, zone.as_str(), &arn).await?;
+                }
+                Ok(arn)
+            }
+        }
+    }
+
+    async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        match &cx.config.certificate {
+            Certificate::Import(paths) => {
+                import::import(cx, paths, Some(&found.id)).await.map(drop)
+            }
+            Certificate::Request { hosted_zone: Some(zone) } => {
+                request::publish(cx, zone.as_str(), &found.id).await
+            }
+            // Nothing of it can differ, or somebody else makes the record.
+            Certificate::Existing { .. } | Certificate::Request { hosted_zone: None } => Ok(()),
+        }
+    }
+
+    async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
+        let Some(detail) = describe(cx, &found.id).await? else { return Ok(()) };
+        request::withdraw(cx, &detail).await?;
+        // In use until the load balancer has let go of it.
+        wait::retry_on(
+            cx,
+            &Key::Certificate,
+            &["ResourceInUseException"],
+            super::RELEASE_LIMIT,
+            || async {
+                cx.aws
+                    .acm
+                    .delete_certificate()
+                    .certificate_arn(&found.id)
+                    .send()
+                    .await
+                    .unless(&NOT_FOUND, format!("deleting certificate {}", found.id))
+            },
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn wait(&self, cx: &Cx, id: &str) -> Result<()> {
+        match &cx.config.certificate {
+            Certificate::Import(_) => Ok(()),
+            Certificate::Existing { .. } => {
+                let detail = describe(cx, id).await?.with_context(|| format!("{id} is gone"))?;
+                existing::check(cx, &detail)
+            }
+            Certificate::Request { hosted_zone } => request::issued(cx, id, hosted_zone.is_none()).await,
+        }
+    }
+}
+
+fn found(summary: &CertificateSummary) -> Found {
+    let origin = match summary.r#type() {
+        Some(CertificateType::Imported) => "imported",
+        _ => "requested",
+    };
+    Found::new(summary.certificate_arn().unwrap_or_default(), Owner::Ours)
+        .detail(told(origin, summary.status(), summary.not_after()))
+}
+
+/// "imported, ISSUED, until 2027-01-31".
+fn told(origin: &str, status: Option<&CertificateStatus>, until: Option<&DateTime>) -> String {
+    let status = status.map_or("", CertificateStatus::as_str);
+    let until = until.and_then(|until| until.fmt(DateTimeFormat::DateTime).ok());
+    let until = until.map(|until| format!(", until {}", until.get(..10).unwrap_or(&until)));
+    format!("{origin}, {status}{}", until.unwrap_or_default())
+}

@@ -1,0 +1,102 @@
+//! A certificate from PEM files: imported once, and again to the same ARN when the files change, so
+//! that the listener need not be touched.
+
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use aws_sdk_acm::{
+    config::{Builder, retry::RetryConfig},
+    primitives::Blob,
+    types::Tag,
+};
+use jitsi_templates::settings::Problem;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    aws::Answer,
+    certificate::{self, CertificateFiles, Trust},
+    config::CertificatePaths,
+    cx::Cx,
+    engine::{Found, Stage},
+    error::Hinted,
+    tag_list,
+};
+
+pub(super) const LEAF: &str = "certificate";
+
+/// Imports the configured files, as a new certificate or over the one of `arn`.
+pub(super) async fn import(cx: &Cx, paths: &CertificatePaths, arn: Option<&str>) -> Result<String> {
+    let name = cx.config.domain.as_str();
+    let files = files(cx, paths).map_err(|problems| {
+        Hinted::user(
+            format!("the certificate of {name} cannot be imported"),
+            "mend [certificate] in jitsi.toml or the files it names, and run the command again",
+        )
+        .with(problems.iter().map(Problem::to_string))
+    })?;
+    let tags = tag_list!(cx, Stage::Lb, name, fallible Tag)?;
+    let new = arn.is_none();
+    let answer = cx
+        .aws
+        .acm
+        .import_certificate()
+        .set_certificate_arn(arn.map(str::to_owned))
+        .certificate(Blob::new(files.certificate))
+        .set_certificate_chain(files.chain.map(Blob::new))
+        .private_key(Blob::new(files.private_key.pem()))
+        // Taken with the first import only (`ImportCertificate`).
+        .set_tags(new.then(|| tags.clone()))
+        .customize()
+        .config_override(once())
+        .send()
+        .await
+        .doing(format!("importing the certificate of {name}"))?;
+    let arn = answer.certificate_arn.context("AWS named no certificate ARN")?;
+    if !new {
+        // So that the version tag names the version that imported what is there now.
+        cx.aws
+            .acm
+            .add_tags_to_certificate()
+            .certificate_arn(&arn)
+            .set_tags(Some(tags))
+            .send()
+            .await
+            .doing(format!("tagging certificate {arn}"))?;
+    }
+    Ok(arn)
+}
+
+/// Compares what was imported with the files. Unusable files are nothing to compare with: commands
+/// that import have looked at them before, and all others can do without.
+pub(super) async fn compare(cx: &Cx, paths: &CertificatePaths, found: &mut Found) -> Result<()> {
+    let Ok(files) = files(cx, paths) else { return Ok(()) };
+    let answer = cx
+        .aws
+        .acm
+        .get_certificate()
+        .certificate_arn(&found.id)
+        .send()
+        .await
+        .doing(format!("reading certificate {}", found.id))?;
+    let imported = fingerprint(answer.certificate().unwrap_or_default());
+    found.compare(LEAF, imported.as_deref().unwrap_or("unreadable"), files.sha256);
+    Ok(())
+}
+
+fn files(cx: &Cx, paths: &CertificatePaths) -> Result<CertificateFiles, Vec<Problem>> {
+    certificate::check(paths, &cx.config.domain, &Trust::system(), SystemTime::now())
+        .map(|checked| checked.files)
+}
+
+/// SHA-256 of a certificate in PEM, as [`CertificateFiles::sha256`].
+fn fingerprint(pem: &str) -> Option<String> {
+    let certificate = pem::parse(pem).ok()?;
+    let digest = Sha256::digest(certificate.contents());
+    Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Sent once: imports have no idempotency token, and a second one after a lost answer would leave a
+/// twin. The engine looks before it tries again.
+fn once() -> Builder {
+    Builder::default().retry_config(RetryConfig::disabled())
+}

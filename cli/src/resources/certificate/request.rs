@@ -1,0 +1,209 @@
+//! A certificate requested from ACM, which sees by a DNS record that the domain is ours.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_acm::types::{
+    CertificateDetail, CertificateStatus, CertificateSummary, CertificateType, ResourceRecord, Tag,
+    ValidationMethod,
+};
+use aws_sdk_route53::types::{self as dns, ChangeAction, ResourceRecordSet, RrType};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::route53::{change, records, same_name},
+    list::{self, describe},
+};
+use crate::{
+    aws::Answer,
+    config::Certificate,
+    cx::Cx,
+    engine::{Found, Key, Stage},
+    error::Hinted,
+    tag_list,
+    wait::{self, Progress},
+};
+
+const RECORD: &str = "validation record";
+
+// ACM makes the record known within seconds of the request.
+const RECORD_LIMIT: Duration = Duration::from_secs(120);
+// ACM looks for the record every few minutes and may take half an hour (ACM user guide, "DNS validation").
+const ISSUE_LIMIT: Duration = Duration::from_secs(1800);
+// For a record made by hand: long enough for ACM to notice one that is there, too short to keep
+// somebody waiting who has to ask others for it.
+const BY_HAND_LIMIT: Duration = Duration::from_secs(300);
+
+/// Whether a certificate of ours is, or can become, the one that is wanted.
+pub(super) fn usable(summary: &CertificateSummary, domain: &str) -> bool {
+    summary.r#type() == Some(&CertificateType::AmazonIssued)
+        && summary.domain_name() == Some(domain)
+        && matches!(
+            summary.status(),
+            Some(CertificateStatus::Issued | CertificateStatus::PendingValidation)
+        )
+}
+
+/// Asks ACM for a certificate.
+pub(super) async fn request(cx: &Cx) -> Result<String> {
+    let domain = cx.config.domain.as_str();
+    let answer = cx
+        .aws
+        .acm
+        .request_certificate()
+        .domain_name(domain)
+        .validation_method(ValidationMethod::Dns)
+        .idempotency_token(token(cx.names.deployment(), domain)?)
+        .set_tags(Some(tag_list!(cx, Stage::Lb, domain, fallible Tag)?))
+        .send()
+        .await
+        .doing(format!("requesting a certificate for {domain}"))?;
+    answer.certificate_arn.context("AWS named no certificate ARN")
+}
+
+/// Makes a repeated sending of one request one request. ACM remembers a token for an hour; were it the
+/// same for the next request, that would be answered with a certificate deleted in between.
+fn token(deployment: &str, domain: &str) -> Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+    let digest = Sha256::digest(format!("{deployment} {domain} {now}"));
+    Ok(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Compares the hosted zone with what ACM wants to see there, now and at each renewal.
+pub(super) async fn compare(cx: &Cx, zone: &str, found: &mut Found) -> Result<()> {
+    let detail = describe(cx, &found.id).await?;
+    let record = detail.as_ref().and_then(validation_record);
+    let there = match record {
+        Some(record) => published(cx, zone, record).await?.is_some(),
+        None => false,
+    };
+    found.compare(RECORD, if there { "there" } else { "missing" }, "there");
+    Ok(())
+}
+
+/// Publishes the validation record as soon as ACM names it. Another certificate for the same domain
+/// has the same one, so it may be there already.
+pub(super) async fn publish(cx: &Cx, zone: &str, arn: &str) -> Result<()> {
+    let record = wait::until(cx, &Key::Certificate, RECORD_LIMIT, || async {
+        let detail = describe(cx, arn).await?;
+        Ok(match detail.as_ref().and_then(validation_record) {
+            Some(record) => Progress::Ready(record.clone()),
+            None => Progress::Pending("ACM has not named the validation record".to_owned()),
+        })
+    })
+    .await?;
+    let value = dns::ResourceRecord::builder().value(record.value()).build()?;
+    let record = ResourceRecordSet::builder()
+        .name(record.name())
+        .r#type(RrType::Cname)
+        .ttl(300) // as ACM's console does
+        .resource_records(value)
+        .build()?;
+    change(cx, zone, ChangeAction::Upsert, record).await
+}
+
+/// Takes the validation record of a certificate that is to be deleted out of the DNS, unless another
+/// certificate for the domain needs it.
+pub(super) async fn withdraw(cx: &Cx, detail: &CertificateDetail) -> Result<()> {
+    let Some(record) = validation_record(detail) else { return Ok(()) };
+    let others = list::all(cx).await?.into_iter().any(|other| {
+        other.domain_name() == detail.domain_name()
+            && other.certificate_arn() != detail.certificate_arn()
+            && other.r#type() == Some(&CertificateType::AmazonIssued)
+    });
+    if others {
+        return Ok(());
+    }
+    let zone = match &cx.config.certificate {
+        Certificate::Request { hosted_zone: Some(zone) } => Some(zone),
+        _ => cx.config.hosted_zone.as_ref(),
+    };
+    let Some(zone) = zone else {
+        let line = zone_line(record);
+        cx.note(&Key::Certificate, format!("the DNS record `{line}` is needed no longer"));
+        return Ok(());
+    };
+    match published(cx, zone.as_str(), record).await? {
+        Some(published) => change(cx, zone.as_str(), ChangeAction::Delete, published).await,
+        None => Ok(()),
+    }
+}
+
+/// Waits until ACM has issued the certificate; without a hosted zone, somebody has to make the record.
+pub(super) async fn issued(cx: &Cx, arn: &str, by_hand: bool) -> Result<()> {
+    let limit = if by_hand { BY_HAND_LIMIT } else { ISSUE_LIMIT };
+    let waited = wait::until(cx, &Key::Certificate, limit, || async {
+        let detail = describe(cx, arn).await?.with_context(|| format!("{arn} is gone"))?;
+        let status = detail.status().map_or("unknown", CertificateStatus::as_str);
+        match detail.status() {
+            Some(CertificateStatus::Issued) => Ok(Progress::Ready(())),
+            Some(CertificateStatus::PendingValidation) | None => {
+                let record = validation_record(&detail).map(zone_line);
+                let record = record.unwrap_or_else(|| "not named by ACM yet".to_owned());
+                Ok(Progress::Pending(format!("{status}: ACM looks for the DNS record `{record}`")))
+            }
+            _ => {
+                let reason = detail.failure_reason().map_or("no reason given", |r| r.as_str());
+                bail!("ACM did not issue the certificate: {status}, {reason}")
+            }
+        }
+    })
+    .await;
+    match waited {
+        Err(error) if by_hand && !error.is::<crate::error::Interrupted>() => {
+            Err(error.context(Hinted::user(
+                format!("the certificate for {} is not issued yet", cx.config.domain),
+                "create the record named below where the domain's DNS is kept, then run `jitsi-aws setup lb` again",
+            )))
+        }
+        other => other,
+    }
+}
+
+/// The record by which ACM sees that the domain is ours. Unknown for some seconds after the request.
+fn validation_record(detail: &CertificateDetail) -> Option<&ResourceRecord> {
+    detail.domain_validation_options().iter().find_map(|option| option.resource_record())
+}
+
+/// The record as the hosted zone has it.
+async fn published(
+    cx: &Cx,
+    zone: &str,
+    record: &ResourceRecord,
+) -> Result<Option<ResourceRecordSet>> {
+    let all = records(cx, zone, record.name()).await?;
+    Ok(all.into_iter().find(|published| {
+        published.resource_records().iter().any(|value| same_name(value.value(), record.value()))
+    }))
+}
+
+/// A record as a line of a zone file.
+fn zone_line(record: &ResourceRecord) -> String {
+    format!("{} {} {}", record.name(), record.r#type().as_str(), record.value())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_failed_is_made_anew() {
+        let summary = |status| {
+            CertificateSummary::builder()
+                .r#type(CertificateType::AmazonIssued)
+                .domain_name("meet.example.org")
+                .status(status)
+                .build()
+        };
+        assert!(usable(&summary(CertificateStatus::PendingValidation), "meet.example.org"));
+        assert!(!usable(&summary(CertificateStatus::ValidationTimedOut), "meet.example.org"));
+        assert!(!usable(&summary(CertificateStatus::Issued), "example.org"));
+    }
+
+    #[test]
+    fn a_token_is_one_that_acm_takes() {
+        let token = token("jitsi", "meet.example.org").expect("the clock is past 1970");
+        assert_eq!(token.len(), 32);
+        assert!(token.chars().all(|c| c.is_ascii_alphanumeric()));
+    }
+}

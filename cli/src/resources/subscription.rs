@@ -1,0 +1,179 @@
+//! E-mail subscriptions: one per configured address, and those of addresses configured no longer.
+
+use anyhow::Result;
+use async_trait::async_trait;
+use aws_sdk_sns::types;
+
+use crate::{
+    aws::Answer,
+    cx::Cx,
+    engine::{Found, Key, Resource},
+    names::Names,
+    policy::Permission,
+    tags::Owner,
+};
+
+/// One address that gets mail.
+pub struct Subscription {
+    /// Who gets mail.
+    pub address: String,
+}
+
+/// Addresses that no longer get mail.
+pub struct FormerSubscribers;
+
+const PROTOCOL: &str = "email";
+/// What stands in place of the ARN until the address has confirmed (`ListSubscriptionsByTopic`).
+const PENDING: &str = "PendingConfirmation";
+
+#[async_trait]
+impl Resource for Subscription {
+    fn name(&self, _: &Cx) -> String {
+        self.address.clone()
+    }
+
+    fn permissions(&self, names: &Names) -> Vec<Permission> {
+        let topic = || [names.arn("sns", names.deployment())];
+        vec![
+            Permission::read(&["sns:ListSubscriptionsByTopic"]).on(topic()),
+            Permission::write(&["sns:Subscribe"]).on(topic()),
+            // Cannot be narrowed (Service Authorization Reference, "Amazon SNS").
+            Permission::write(&["sns:Unsubscribe"]),
+        ]
+    }
+
+    async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
+        let all = subscriptions(cx).await?;
+        Ok(all
+            .iter()
+            .filter(|subscription| subscription.endpoint() == Some(&self.address))
+            .map(|subscription| {
+                let id = subscription.subscription_arn().unwrap_or(PENDING);
+                let detail = if id == PENDING { "not confirmed" } else { "confirmed" };
+                Found::new(id, Owner::Ours).detail(detail)
+            })
+            .collect())
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<String> {
+        cx.aws
+            .sns
+            .subscribe()
+            .topic_arn(cx.need(&Key::Topic)?)
+            .protocol(PROTOCOL)
+            .endpoint(&self.address)
+            .send()
+            .await
+            .doing(format!("subscribing {}", self.address))?;
+        Ok(PENDING.to_owned())
+    }
+
+    async fn update(&self, _: &Cx, _: &Found) -> Result<()> {
+        Ok(()) // nothing of it can differ
+    }
+
+    async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
+        unsubscribe(cx, found, &self.address).await
+    }
+
+    async fn wait(&self, cx: &Cx, id: &str) -> Result<()> {
+        if id == PENDING {
+            let key = Key::EmailSubscription(self.address.clone());
+            let address = &self.address;
+            cx.note(
+                &key,
+                format!(
+                    "{address} gets no mail before the link in the message from AWS Notifications \
+                     was opened; it is sent again by `jitsi-aws setup monitoring` two days later"
+                ),
+            );
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Resource for FormerSubscribers {
+    fn name(&self, cx: &Cx) -> String {
+        cx.names.deployment().to_owned()
+    }
+
+    fn permissions(&self, _: &Names) -> Vec<Permission> {
+        Vec::new() // those of `Subscription`
+    }
+
+    fn wanted(&self, _: &Cx) -> bool {
+        false
+    }
+
+    async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
+        let configured = |address: &str| {
+            cx.config.emails.iter().any(|email| email.to_string() == address)
+        };
+        let mut former = Vec::new();
+        for subscription in subscriptions(cx).await? {
+            let address = subscription.endpoint().unwrap_or_default();
+            let id = subscription.subscription_arn().unwrap_or(PENDING);
+            if configured(address) {
+                continue;
+            }
+            if id == PENDING {
+                cx.note(
+                    &Key::FormerSubscriptions,
+                    format!(
+                        "{address} has not confirmed, and AWS cannot withdraw the invitation: it \
+                         lapses by itself within two days, or with the topic"
+                    ),
+                );
+                continue;
+            }
+            former.push(Found::new(id, Owner::Ours).stale(true).detail(address));
+        }
+        Ok(former)
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<String> {
+        Ok(self.name(cx)) // never wanted
+    }
+
+    async fn update(&self, _: &Cx, _: &Found) -> Result<()> {
+        Ok(()) // never wanted
+    }
+
+    async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
+        unsubscribe(cx, found, &found.detail).await
+    }
+}
+
+/// The topic's e-mail subscriptions. Those of other protocols are the operator's own; one that was
+/// cancelled is listed as `Deleted` for a while.
+async fn subscriptions(cx: &Cx) -> Result<Vec<types::Subscription>> {
+    let Some(topic) = cx.id(&Key::Topic) else { return Ok(Vec::new()) };
+    let mut pages =
+        cx.aws.sns.list_subscriptions_by_topic().topic_arn(topic).into_paginator().items().send();
+    let mut all = Vec::new();
+    while let Some(subscription) = pages.next().await {
+        let subscription = subscription.unless(&["NotFound"], "listing who gets mail")?;
+        let Some(subscription) = subscription else { break };
+        if subscription.protocol() == Some(PROTOCOL)
+            && subscription.subscription_arn() != Some("Deleted")
+        {
+            all.push(subscription);
+        }
+    }
+    Ok(all)
+}
+
+async fn unsubscribe(cx: &Cx, found: &Found, address: &str) -> Result<()> {
+    if found.id == PENDING {
+        return Ok(()); // has no ARN to name; lapses with the topic
+    }
+    cx.aws
+        .sns
+        .unsubscribe()
+        .subscription_arn(&found.id)
+        .send()
+        .await
+        .unless(&["NotFound"], format!("unsubscribing {address}"))?;
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! The topic's policy: EventBridge may publish, CloudWatch for our alarms, and no other service.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::monitoring::{ELB_5XX, HEALTHY_HOSTS, STATUS_CHECK, alarm_arn, compare_document};
+use crate::{
+    aws::Answer,
+    cx::Cx,
+    engine::{Found, Key, Resource},
+    names::Names,
+    policy::Permission,
+    tags::Owner,
+};
+
+/// Who may publish to the topic.
+pub struct Publishers;
+
+const STATEMENTS: &str = "statements";
+/// By this `Id` our policy is told from the one every new topic has.
+const ID: &str = "jitsi-aws";
+
+#[async_trait]
+impl Resource for Publishers {
+    fn name(&self, cx: &Cx) -> String {
+        cx.names.deployment().to_owned()
+    }
+
+    fn permissions(&self, names: &Names) -> Vec<Permission> {
+        let topic = || [names.arn("sns", names.deployment())];
+        vec![
+            Permission::read(&["sns:GetTopicAttributes"]).on(topic()),
+            Permission::write(&["sns:SetTopicAttributes"]).on(topic()),
+        ]
+    }
+
+    async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
+        let Some(topic) = cx.id(&Key::Topic) else { return Ok(Vec::new()) };
+        let answer = cx
+            .aws
+            .sns
+            .get_topic_attributes()
+            .topic_arn(&topic)
+            .send()
+            .await
+            .unless(&["NotFound"], "reading the policy of our topic")?;
+        let Some(answer) = answer else { return Ok(Vec::new()) };
+        let policy = answer.attributes().and_then(|attributes| attributes.get("Policy"));
+        let policy = policy.map(|text| serde_json::from_str(text)).transpose();
+        let policy: Value = policy.context("the topic's policy is no JSON")?.unwrap_or_default();
+        if policy["Id"] != ID {
+            return Ok(Vec::new());
+        }
+        let mut found = Found::new(&topic, Owner::Ours);
+        let wanted = document(&cx.names, &topic);
+        compare_document(&mut found, STATEMENTS, policy["Statement"] == wanted["Statement"]);
+        Ok(vec![found])
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<String> {
+        let topic = cx.need(&Key::Topic)?;
+        cx.aws
+            .sns
+            .set_topic_attributes()
+            .topic_arn(&topic)
+            .attribute_name("Policy")
+            .attribute_value(document(&cx.names, &topic).to_string())
+            .send()
+            .await
+            .doing(format!("setting the policy of topic `{}`", self.name(cx)))?;
+        Ok(topic)
+    }
+
+    async fn update(&self, cx: &Cx, _: &Found) -> Result<()> {
+        self.create(cx).await.map(drop)
+    }
+
+    async fn delete(&self, _: &Cx, _: &Found) -> Result<()> {
+        Ok(()) // goes with the topic; a topic cannot be without a policy
+    }
+}
+
+/// The account's own users and roles need no statement: within an account their IAM policies do.
+/// CloudWatch is held to our alarms (IAM user guide, "The confused deputy problem"). EventBridge tells
+/// SNS neither source account nor ARN, so that a condition would silence it (EventBridge user guide,
+/// "Troubleshooting": no `Condition` in topic policies).
+fn document(names: &Names, topic: &str) -> Value {
+    let publish = |sid: &str, service: &str| {
+        json!({
+            "Sid": sid,
+            "Effect": "Allow",
+            "Principal": { "Service": service },
+            "Action": "sns:Publish",
+            "Resource": topic,
+        })
+    };
+    let sources = [HEALTHY_HOSTS, ELB_5XX, STATUS_CHECK].map(|name| alarm_arn(names, name));
+    let mut alarms = publish("Alarms", "cloudwatch.amazonaws.com");
+    alarms["Condition"] = json!({
+        "StringEquals": { "aws:SourceAccount": names.account() },
+        "ArnLike": { "aws:SourceArn": sources },
+    });
+    json!({
+        "Version": "2012-10-17",
+        "Id": ID,
+        "Statement": [publish("Rules", "events.amazonaws.com"), alarms],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_all_alarms_only_ours_may_publish() {
+        let names = Names::new("jitsi", "cn-north-1", "123456789012");
+        let document = document(&names, "arn:aws-cn:sns:cn-north-1:123456789012:jitsi");
+        let condition = &document["Statement"][1]["Condition"];
+        assert_eq!(condition["StringEquals"]["aws:SourceAccount"], "123456789012");
+        assert_eq!(
+            condition["ArnLike"]["aws:SourceArn"][1],
+            "arn:aws-cn:cloudwatch:cn-north-1:123456789012:alarm:jitsi-elb-5xx"
+        );
+    }
+}
