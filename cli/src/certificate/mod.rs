@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 pub use chain::Trust;
 pub use leaf::covers;
+pub use leaf::covers;
 
 use crate::config::CertificatePaths;
 
