@@ -20,7 +20,6 @@ use zeroize::Zeroizing;
 
 pub use chain::Trust;
 pub use leaf::covers;
-pub use leaf::covers;
 
 use crate::config::CertificatePaths;
 
