@@ -88,7 +88,7 @@ pub async fn connect(
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .http_client(http.clone())
-        .app_name(AppName::new(concat!("jitsi-aws/", env!("CARGO_PKG_VERSION")))?)
+        .app_name(AppName::new(concat!("jitsi-aws-", env!("CARGO_PKG_VERSION")))?)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(
             TimeoutConfig::builder()

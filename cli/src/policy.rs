@@ -1,0 +1,265 @@
+//! IAM policies derived from what the resources say their calls need: exact actions, narrowed to
+//! our own resources where the service supports it; and how to tell two policies apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::engine::{Drift, Entry, Stage};
+use crate::names::Names;
+
+/// Longest managed policy, in characters without white space (IAM quotas).
+pub const MAX_POLICY: usize = 6_144;
+
+/// What one call, or several on the same thing, must be allowed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Permission {
+    /// Whether only making, changing or deleting takes it. What looking takes is granted to the
+    /// deployer for the IAM part as well, so a look that only serves a change belongs here.
+    pub write: bool,
+    /// Exact actions, `ec2:CreateVpc`; never a wildcard.
+    pub actions: Vec<&'static str>,
+    /// ARNs, or `*` where the service cannot be narrowed.
+    pub resources: Vec<String>,
+    /// `Condition` block, or null.
+    pub condition: Value,
+}
+
+impl Permission {
+    /// Calls that only look, on anything: list and describe actions that cannot be narrowed.
+    pub fn read(actions: &[&'static str]) -> Self {
+        Self {
+            write: false,
+            actions: actions.to_vec(),
+            resources: vec!["*".into()],
+            condition: Value::Null,
+        }
+    }
+
+    /// Calls that change something, on anything, until [`Permission::on`] narrows them.
+    pub fn write(actions: &[&'static str]) -> Self {
+        Self { write: true, ..Self::read(actions) }
+    }
+
+    /// Narrows to these ARNs.
+    #[must_use]
+    pub fn on(mut self, resources: impl IntoIterator<Item = String>) -> Self {
+        self.resources = resources.into_iter().collect();
+        self
+    }
+
+    /// Narrows by a `Condition` block, in addition to those given before.
+    #[must_use]
+    pub fn when(mut self, condition: Value) -> Self {
+        match (&mut self.condition, condition) {
+            (Value::Object(blocks), Value::Object(more)) => {
+                for (operator, keys) in more {
+                    match (blocks.get_mut(&operator), keys) {
+                        (Some(Value::Object(known)), Value::Object(keys)) => known.extend(keys),
+                        (_, keys) => drop(blocks.insert(operator, keys)),
+                    }
+                }
+            }
+            (condition, more) => *condition = more,
+        }
+        self
+    }
+
+    /// Narrows to things that already carry our owner tag.
+    #[must_use]
+    pub fn on_ours(self, names: &Names) -> Self {
+        let key = format!("aws:ResourceTag/{}", crate::tags::DEPLOYMENT);
+        self.when(json!({ "StringEquals": { key: names.deployment() } }))
+    }
+
+    /// Narrows to calls that tag what they make with our owner tag.
+    #[must_use]
+    pub fn tagging_ours(self, names: &Names) -> Self {
+        let key = format!("aws:RequestTag/{}", crate::tags::DEPLOYMENT);
+        self.when(json!({ "StringEquals": { key: names.deployment() } }))
+    }
+}
+
+/// What the deployer may do in `stage`. The first stage after `iam` also gets what looking at the
+/// IAM part takes: the deployer may see it, never change it.
+pub fn deployer(catalog: &[Entry], stage: Stage, names: &Names) -> Value {
+    let mut permissions = of_stage(catalog, stage, names);
+    if stage == Stage::Instances {
+        let iam = of_stage(catalog, Stage::Iam, names);
+        permissions.extend(iam.into_iter().filter(|permission| !permission.write));
+        permissions.push(Permission::read(&["sts:GetCallerIdentity", "tag:GetResources"]));
+    }
+    document(&permissions)
+}
+
+/// What whoever runs `setup iam`, and `setup delete` with the IAM part, must be allowed for it.
+pub fn admin(catalog: &[Entry], names: &Names) -> Value {
+    let mut permissions = of_stage(catalog, Stage::Iam, names);
+    permissions.push(Permission::read(&["sts:GetCallerIdentity", "tag:GetResources"]));
+    document(&permissions)
+}
+
+fn of_stage(catalog: &[Entry], stage: Stage, names: &Names) -> Vec<Permission> {
+    let own = catalog.iter().filter(|entry| entry.key.stage() == stage);
+    own.flat_map(|entry| entry.resource.permissions(names)).collect()
+}
+
+/// A policy document: one statement per set of resources and condition, sorted, nothing twice.
+pub fn document(permissions: &[Permission]) -> Value {
+    // JSON values have no order of their own; their text has.
+    let mut statements: BTreeMap<(BTreeSet<&str>, String), (&Value, BTreeSet<&str>)> =
+        BTreeMap::new();
+    for Permission { actions, resources, condition, .. } in permissions {
+        let resources = resources.iter().map(String::as_str).collect();
+        statements
+            .entry((resources, condition.to_string()))
+            .or_insert_with(|| (condition, BTreeSet::new()))
+            .1
+            .extend(actions);
+    }
+    let statements = statements.into_iter().map(|((resources, _), (condition, actions))| {
+        let mut statement = json!({ "Effect": "Allow", "Action": actions, "Resource": resources });
+        if !condition.is_null() {
+            statement["Condition"] = condition.clone();
+        }
+        statement
+    });
+    json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() })
+}
+
+/// Whether two policies say the same: the order of statements, actions and resources means
+/// nothing, and a list of one is that one.
+pub fn same(one: &Value, other: &Value) -> bool {
+    normal(one) == normal(other)
+}
+
+/// How a policy differs from the wanted one, in words: a document is no reading for a person.
+pub fn drift(field: &'static str, actual: &Value, wanted: &Value) -> Option<Drift> {
+    if same(actual, wanted) {
+        return None;
+    }
+    let (have, want) = (actions(actual), actions(wanted));
+    let words = |prefix: &str, actions: Vec<&str>| {
+        (!actions.is_empty()).then(|| format!("{prefix} {}", actions.join(", ")))
+    };
+    let differences: Vec<String> = [
+        words("without", want.difference(&have).copied().collect()),
+        words("also", have.difference(&want).copied().collect()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let actual = if differences.is_empty() {
+        "the same actions on other resources or conditions".to_owned()
+    } else {
+        differences.join("; ")
+    };
+    let wanted = concat!("what jitsi-aws ", env!("CARGO_PKG_VERSION"), " needs").to_owned();
+    Some(Drift { field, actual, wanted, effect: None })
+}
+
+/// All actions a policy names.
+fn actions(policy: &Value) -> BTreeSet<&str> {
+    list(&policy["Statement"])
+        .iter()
+        .flat_map(|statement| list(&statement["Action"]))
+        .filter_map(Value::as_str)
+        .collect()
+}
+
+/// A list of one may be written without its brackets.
+fn list(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(items) => items,
+        Value::Null => &[],
+        one => std::slice::from_ref(one),
+    }
+}
+
+fn normal(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.iter().map(normal).collect();
+            items.sort_by_cached_key(Value::to_string);
+            if items.len() == 1 { items.remove(0) } else { Value::Array(items) }
+        }
+        Value::Object(fields) => {
+            let fields: Map<String, Value> =
+                fields.iter().map(|(key, value)| (key.clone(), normal(value))).collect();
+            Value::Object(fields)
+        }
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        Names::new("jitsi", "eu-central-1", "123456789012")
+    }
+
+    #[test]
+    fn the_same_resources_and_condition_share_a_statement() {
+        let document = document(&[
+            Permission::read(&["ec2:DescribeVpcs"]),
+            Permission::write(&["ec2:DeleteVpc"]).on_ours(&names()),
+            Permission::read(&["ec2:DescribeSubnets", "ec2:DescribeVpcs"]),
+        ]);
+        assert_eq!(
+            document["Statement"],
+            json!([
+                {
+                    "Effect": "Allow",
+                    "Action": ["ec2:DescribeSubnets", "ec2:DescribeVpcs"],
+                    "Resource": ["*"],
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": ["ec2:DeleteVpc"],
+                    "Resource": ["*"],
+                    "Condition": { "StringEquals": { "aws:ResourceTag/jitsi-aws:deployment": "jitsi" } },
+                },
+            ])
+        );
+    }
+
+    #[test]
+    fn conditions_add_up() {
+        let both = Permission::write(&["iam:PassRole"])
+            .on_ours(&names())
+            .when(json!({ "StringEquals": { "iam:PassedToService": "ec2.amazonaws.com" } }))
+            .when(json!({ "Bool": { "aws:SecureTransport": "true" } }));
+        assert_eq!(
+            both.condition,
+            json!({
+                "StringEquals": {
+                    "aws:ResourceTag/jitsi-aws:deployment": "jitsi",
+                    "iam:PassedToService": "ec2.amazonaws.com",
+                },
+                "Bool": { "aws:SecureTransport": "true" },
+            })
+        );
+    }
+
+    #[test]
+    fn order_and_brackets_are_no_difference() {
+        let one = json!({ "Statement": [{ "Action": ["a:B", "a:C"], "Resource": ["*"] }, { "Action": "a:D" }] });
+        let other = json!({ "Statement": [{ "Action": ["a:D"] }, { "Action": ["a:C", "a:B"], "Resource": "*" }] });
+        assert!(same(&one, &other));
+        assert_eq!(drift("permissions", &one, &other), None);
+    }
+
+    #[test]
+    fn a_difference_is_told_by_its_actions() {
+        let wanted = json!({ "Statement": { "Action": ["a:B", "a:C"], "Resource": "*" } });
+        let actual = json!({ "Statement": { "Action": ["a:B", "a:*"], "Resource": "*" } });
+        let told = drift("permissions", &actual, &wanted).unwrap();
+        assert_eq!(told.actual, "without a:C; also a:*");
+
+        let narrower = json!({ "Statement": { "Action": ["a:B", "a:C"], "Resource": "x" } });
+        let told = drift("permissions", &narrower, &wanted).unwrap();
+        assert_eq!(told.actual, "the same actions on other resources or conditions");
+    }
+}

@@ -1,0 +1,211 @@
+//! The deployer's access key. AWS shows its secret once, so a key is worth something only as long as
+//! the profile on this machine holds that secret: any other key of our user is replaced.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use aws_sdk_iam::types::StatusType;
+
+use super::iam::{ABSENT, once, settled};
+use crate::{
+    aws::Answer,
+    cx::Cx,
+    engine::{Drift, Found, Key, Resource},
+    error::Hinted,
+    local::{CredentialsFile, Profile},
+    names::Names,
+    policy::Permission,
+    tags::Owner,
+    wait,
+};
+
+/// The key; its id is AWS's access key id.
+pub struct AccessKeyPair;
+
+const STATUS: &str = "status";
+const SECRET: &str = "secret";
+const KEY: &str = "key";
+
+// How the services refuse a key or a permission that has not reached them yet.
+const NOT_YET: &[&str] = &[
+    "InvalidClientTokenId",
+    "AuthFailure",
+    "UnauthorizedOperation",
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnrecognizedClientException",
+];
+// A new key works everywhere within seconds as a rule.
+const WORKING_LIMIT: Duration = Duration::from_secs(120);
+
+#[async_trait]
+impl Resource for AccessKeyPair {
+    fn name(&self, cx: &Cx) -> String {
+        cx.names.profile()
+    }
+
+    fn permissions(&self, names: &Names) -> Vec<Permission> {
+        let user = || [names.iam_arn("user", &names.deployer_user())];
+        vec![
+            Permission::read(&["iam:ListAccessKeys"]).on(user()),
+            Permission::write(&["iam:CreateAccessKey", "iam:DeleteAccessKey"]).on(user()),
+        ]
+    }
+
+    async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
+        let (file, profile) = local(cx)?;
+        let here = profile.as_ref().filter(|profile| profile.account() == Some(cx.names.account()));
+        let here = here.and_then(Profile::key_id);
+        let mut found = Vec::new();
+        // Only the keys of a user that is ours: its id is known only then.
+        if let Some(user) = cx.id(&Key::DeployerUser) {
+            let keys = cx.aws.iam.list_access_keys().user_name(&user).into_paginator().items();
+            let keys = keys.send().try_collect().await;
+            let keys = keys.unless(ABSENT, format!("listing the access keys of `{user}`"))?;
+            for key in keys.unwrap_or_default() {
+                let id = key.access_key_id().unwrap_or_default();
+                let mut this = Found::new(id, Owner::Ours);
+                if Some(id) == here {
+                    let status = key.status().map_or("unknown", StatusType::as_str);
+                    this.compare(STATUS, status, StatusType::Active.as_str());
+                    found.insert(0, this);
+                } else {
+                    this.drift.push(unusable(SECRET, &file, "not in"));
+                    found.push(this);
+                }
+            }
+        }
+        if let Some(id) = here
+            && found.iter().all(|key| key.id != id)
+        {
+            let mut this = Found::new(id, Owner::Ours);
+            this.drift.push(unusable(KEY, &file, "unknown to AWS, only in"));
+            found.push(this);
+        }
+        // One is enough: the first stays or is replaced, the others go.
+        Ok(found.into_iter().enumerate().map(|(index, key)| key.stale(index > 0)).collect())
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<String> {
+        make(cx).await
+    }
+
+    /// Whatever is wrong with a key, a new one is the cure: one that was made inactive may have been
+    /// so for a reason.
+    async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        refuse_foreign_profile(cx)?;
+        delete_key(cx, &found.id).await?;
+        make(cx).await?;
+        Ok(())
+    }
+
+    async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
+        // The profile first: what is left on AWS is found again, what is left here might not be.
+        let (file, profile) = local(cx)?;
+        if profile.as_ref().and_then(Profile::key_id) == Some(&found.id) {
+            file.remove(&cx.names.profile())?;
+        }
+        delete_key(cx, &found.id).await
+    }
+
+    /// Until the key works, with all three policies behind it.
+    async fn wait(&self, cx: &Cx, _: &str) -> Result<()> {
+        let (file, profile) = local(cx)?;
+        let credentials = profile.and_then(|profile| profile.credentials());
+        let credentials = credentials.with_context(|| {
+            format!("profile `{}` in {} is incomplete", cx.names.profile(), file.path().display())
+        })?;
+        let deployer = cx.aws.acting_as(credentials);
+        let result = try_out(cx, &deployer).await;
+        result.map_err(|error| match error.downcast_ref::<crate::aws::AwsError>() {
+            Some(aws) if aws.is(&["SignatureDoesNotMatch"]) => error.context(Hinted::user(
+                "the secret access key on this machine is not the one AWS knows",
+                format!(
+                    "remove profile `{}` from {}, then run `jitsi-aws setup iam` again",
+                    cx.names.profile(),
+                    file.path().display()
+                ),
+            )),
+            _ => error,
+        })
+    }
+}
+
+/// One call that needs the key, and one for each policy.
+async fn try_out(cx: &Cx, deployer: &crate::aws::Aws) -> Result<()> {
+    const DOING: &str = "trying the deployer's access key";
+    let key = &Key::AccessKey;
+    wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+        deployer.sts.get_caller_identity().send().await.doing(DOING)
+    })
+    .await?;
+    wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+        deployer.ec2.describe_vpcs().max_results(5).send().await.doing(DOING)
+    })
+    .await?;
+    wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+        deployer.elbv2.describe_load_balancers().page_size(1).send().await.doing(DOING)
+    })
+    .await?;
+    wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+        deployer.cloudwatch.describe_alarms().max_records(1).send().await.doing(DOING)
+    })
+    .await?;
+    Ok(())
+}
+
+async fn make(cx: &Cx) -> Result<String> {
+    refuse_foreign_profile(cx)?;
+    let user = cx.need(&Key::DeployerUser)?;
+    let answer = settled(cx, &Key::AccessKey, || async {
+        let call = cx.aws.iam.create_access_key().user_name(&user).customize();
+        let answer = call.config_override(once()).send().await;
+        answer.doing(format!("creating an access key for `{user}`"))
+    })
+    .await?;
+    let key = answer.access_key.context("AWS returned no access key")?;
+    let profile = Profile::new(cx.names.account(), &key.access_key_id, &key.secret_access_key);
+    CredentialsFile::standard()?.write(&cx.names.profile(), &profile)?;
+    Ok(key.access_key_id)
+}
+
+async fn delete_key(cx: &Cx, id: &str) -> Result<()> {
+    let Some(user) = cx.id(&Key::DeployerUser) else { return Ok(()) };
+    let answer = cx.aws.iam.delete_access_key().user_name(&user).access_key_id(id).send().await;
+    answer.unless(ABSENT, format!("deleting access key {id} of `{user}`"))?;
+    Ok(())
+}
+
+fn local(cx: &Cx) -> Result<(CredentialsFile, Option<Profile>)> {
+    let file = CredentialsFile::standard()?;
+    let profile = file.read(&cx.names.profile())?;
+    Ok((file, profile))
+}
+
+/// A profile of our name that does not say it is of this account holds somebody's only copy of a
+/// secret: a deployment of the same name in another account, for instance.
+fn refuse_foreign_profile(cx: &Cx) -> Result<()> {
+    let (file, profile) = local(cx)?;
+    let whose = match profile.as_ref().map(Profile::account) {
+        Some(Some(account)) if account != cx.names.account() => format!("of account {account}"),
+        Some(None) => "that jitsi-aws did not make".to_owned(),
+        _ => return Ok(()),
+    };
+    let (name, path) = (cx.names.profile(), file.path().display());
+    Err(Hinted::user(
+        format!("profile `{name}` in {path} holds a key {whose}; it is left as it is"),
+        "choose another [deployment] name in jitsi.toml, rename that profile, or set AWS_SHARED_CREDENTIALS_FILE to another file",
+    )
+    .into())
+}
+
+fn unusable(field: &'static str, file: &CredentialsFile, how: &str) -> Drift {
+    let path = file.path().display();
+    Drift {
+        field,
+        actual: format!("{how} {path}"),
+        wanted: format!("a new key in {path}"),
+        effect: None,
+    }
+}

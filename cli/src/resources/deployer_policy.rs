@@ -1,0 +1,176 @@
+//! What the deployer may do in one stage, as a managed policy derived from the catalog.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use aws_sdk_iam::types::PolicyVersion;
+use serde_json::Value;
+
+use super::iam::{
+    ABSENT, DEPLOYER_STAGES, document, owner, policy_arn, policy_name, settled, tagged,
+};
+use crate::{
+    aws::Answer,
+    catalog::catalog,
+    cx::Cx,
+    engine::{Found, Key, Resource, Stage},
+    names::{IAM_PATH, Names},
+    policy::{self, Permission},
+    tags::Owner,
+};
+
+/// The policy of one stage.
+pub struct DeployerPolicy {
+    stage: Stage,
+}
+
+const PERMISSIONS: &str = "permissions";
+
+// A managed policy keeps this many versions (IAM quotas).
+const MAX_VERSIONS: usize = 5;
+
+impl DeployerPolicy {
+    /// What the deployer may do in `stage`.
+    pub fn of(stage: Stage) -> Self {
+        Self { stage }
+    }
+
+    fn key(&self) -> Key {
+        match self.stage {
+            Stage::Lb => Key::LbPolicy,
+            Stage::Monitoring => Key::MonitoringPolicy,
+            Stage::Iam | Stage::Instances => Key::InstancesPolicy,
+        }
+    }
+
+    fn document(&self, cx: &Cx) -> Value {
+        policy::deployer(&catalog(&cx.config), self.stage, &cx.names)
+    }
+}
+
+#[async_trait]
+impl Resource for DeployerPolicy {
+    fn name(&self, cx: &Cx) -> String {
+        policy_name(&cx.names, self.stage)
+    }
+
+    fn permissions(&self, names: &Names) -> Vec<Permission> {
+        // The same for all three, so that they share a statement.
+        let policies = || DEPLOYER_STAGES.map(|stage| policy_arn(names, stage));
+        vec![
+            Permission::read(&["iam:GetPolicy", "iam:GetPolicyVersion"]).on(policies()),
+            Permission::write(&[
+                "iam:CreatePolicy",
+                "iam:CreatePolicyVersion",
+                "iam:DeletePolicy",
+                "iam:DeletePolicyVersion",
+                "iam:ListPolicyVersions",
+                "iam:TagPolicy",
+            ])
+            .on(policies()),
+        ]
+    }
+
+    async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
+        let (name, arn) = (self.name(cx), policy_arn(&cx.names, self.stage));
+        let answer = cx.aws.iam.get_policy().policy_arn(&arn).send().await;
+        let answer = answer.unless(ABSENT, format!("looking for IAM policy `{name}`"))?;
+        let Some(policy) = answer.and_then(|answer| answer.policy) else { return Ok(Vec::new()) };
+        let mut found = Found::new(&arn, owner(&cx.names, policy.tags()));
+        if found.owner == Owner::Ours {
+            let answer = cx
+                .aws
+                .iam
+                .get_policy_version()
+                .policy_arn(&arn)
+                .version_id(policy.default_version_id().unwrap_or_default())
+                .send()
+                .await
+                .doing(format!("reading IAM policy `{name}`"))?;
+            let version = answer.policy_version.context("AWS returned no policy version")?;
+            let actual = document(version.document().unwrap_or_default())
+                .with_context(|| format!("reading IAM policy `{name}`"))?;
+            found.drift.extend(policy::drift(PERMISSIONS, &actual, &self.document(cx)));
+        }
+        Ok(vec![found])
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<String> {
+        let name = self.name(cx);
+        cx.aws
+            .iam
+            .create_policy()
+            .policy_name(&name)
+            .path(IAM_PATH)
+            .description(format!(
+                "What jitsi-aws calls in `setup {}` and to delete it again",
+                self.stage.word()
+            ))
+            .policy_document(self.document(cx).to_string())
+            .set_tags(Some(tagged(cx, &name)?))
+            .send()
+            .await
+            .doing(format!("creating IAM policy `{name}`"))?;
+        Ok(policy_arn(&cx.names, self.stage))
+    }
+
+    async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        let versions = self.versions(cx).await?;
+        if versions.len() >= MAX_VERSIONS
+            && let Some(oldest) = versions
+                .iter()
+                .filter(|version| !version.is_default_version())
+                .min_by_key(|version| version.create_date().map(|date| date.as_nanos()))
+        {
+            self.delete_version(cx, oldest).await?;
+        }
+        cx.aws
+            .iam
+            .create_policy_version()
+            .policy_arn(&found.id)
+            .policy_document(self.document(cx).to_string())
+            .set_as_default(true)
+            .send()
+            .await
+            .doing(format!("changing IAM policy `{}`", self.name(cx)))?;
+        Ok(())
+    }
+
+    async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
+        for version in self.versions(cx).await? {
+            if !version.is_default_version() {
+                self.delete_version(cx, &version).await?;
+            }
+        }
+        // Attached to anything but our own user, which is gone by now, it stays, and AWS says so.
+        settled(cx, &self.key(), || async {
+            let answer = cx.aws.iam.delete_policy().policy_arn(&found.id).send().await;
+            answer.unless(ABSENT, format!("deleting IAM policy `{}`", self.name(cx)))
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+impl DeployerPolicy {
+    async fn versions(&self, cx: &Cx) -> Result<Vec<PolicyVersion>> {
+        let arn = policy_arn(&cx.names, self.stage);
+        let versions = cx.aws.iam.list_policy_versions().policy_arn(arn).into_paginator().items();
+        let versions = versions.send().try_collect().await;
+        let versions = versions
+            .unless(ABSENT, format!("listing the versions of IAM policy `{}`", self.name(cx)))?;
+        Ok(versions.unwrap_or_default())
+    }
+
+    async fn delete_version(&self, cx: &Cx, version: &PolicyVersion) -> Result<()> {
+        let id = version.version_id().unwrap_or_default();
+        cx.aws
+            .iam
+            .delete_policy_version()
+            .policy_arn(policy_arn(&cx.names, self.stage))
+            .version_id(id)
+            .send()
+            .await
+            .unless(ABSENT, format!("deleting version {id} of IAM policy `{}`", self.name(cx)))?;
+        Ok(())
+    }
+}

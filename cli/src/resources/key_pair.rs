@@ -1,0 +1,171 @@
+//! The key pair for SSH: made on this machine, only its public half is sent. The launch template
+//! refers to it by name, so replacing it changes nothing else.
+
+use anyhow::Result;
+use async_trait::async_trait;
+use aws_sdk_ec2::{
+    primitives::Blob,
+    types::{KeyPairInfo, ResourceType, Tag, TagSpecification},
+};
+use ssh_key::PublicKey;
+
+use super::ec2::{filter, owner};
+use crate::{
+    aws::Answer,
+    cx::Cx,
+    engine::{Drift, Found, Key, Resource, Stage},
+    local::{Kept, PrivateKeyFile},
+    names::Names,
+    policy::Permission,
+    tag_list,
+    tags::Owner,
+};
+
+/// The key pair; its id is its name.
+pub struct SshKeyPair;
+
+const PRIVATE_HALF: &str = "private key";
+const PUBLIC_HALF: &str = "public key";
+
+#[async_trait]
+impl Resource for SshKeyPair {
+    fn name(&self, cx: &Cx) -> String {
+        cx.names.deployment().to_owned()
+    }
+
+    fn permissions(&self, names: &Names) -> Vec<Permission> {
+        let pair = || [names.arn("ec2", &format!("key-pair/{}", names.deployment()))];
+        vec![
+            Permission::read(&["ec2:DescribeKeyPairs"]),
+            Permission::write(&["ec2:CreateTags", "ec2:ImportKeyPair"])
+                .on(pair())
+                .tagging_ours(names),
+            Permission::write(&["ec2:DeleteKeyPair"]).on(pair()).on_ours(names),
+        ]
+    }
+
+    async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
+        let name = self.name(cx);
+        let call = cx.aws.ec2.describe_key_pairs().filters(filter("key-name", &name));
+        let answer = call.include_public_key(true).send().await;
+        let pairs = answer.doing(format!("looking for key pair `{name}`"))?.key_pairs;
+        let file = PrivateKeyFile::standard(&cx.names)?;
+        let kept = file.read()?;
+        let mut found = match pairs.unwrap_or_default().first() {
+            Some(pair) => on_aws(cx, &file, &kept, pair),
+            None if matches!(kept, Kept::Ours(_)) => only_here(&name, &file),
+            None => return Ok(Vec::new()),
+        };
+        if kept.public().is_some() {
+            found.detail = file.path().display().to_string();
+        }
+        Ok(vec![found])
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<String> {
+        let file = PrivateKeyFile::standard(&cx.names)?;
+        import(cx, &file.read_or_make()?).await?;
+        Ok(self.name(cx))
+    }
+
+    async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        let file = PrivateKeyFile::standard(&cx.names)?;
+        let public = file.read_or_make()?;
+        if found.drifted(PRIVATE_HALF) {
+            delete_pair(cx, &found.id).await?;
+            let path = file.path().display();
+            cx.note(
+                &Key::KeyPair,
+                format!("new instances take the key in {path}; those that run take the former one"),
+            );
+        }
+        import(cx, &public).await
+    }
+
+    async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
+        // The file first: what is left on AWS is found again by its tag.
+        PrivateKeyFile::standard(&cx.names)?.remove()?;
+        delete_pair(cx, &found.id).await
+    }
+}
+
+fn on_aws(cx: &Cx, file: &PrivateKeyFile, kept: &Kept, pair: &KeyPairInfo) -> Found {
+    let name = pair.key_name().unwrap_or_default();
+    let mut found = Found::new(name, owner(&cx.names, pair.tags()));
+    let fits = match kept.public() {
+        Some(here) => is(here, pair.public_key().unwrap_or_default()),
+        None => false,
+    };
+    if found.owner == Owner::Ours && !fits {
+        let path = file.path().display();
+        let actual = match kept {
+            Kept::Nothing => format!("{path} does not exist"),
+            Kept::Unreadable(_) => format!("{path} is no private key"),
+            Kept::Ours(_) | Kept::Theirs(_) => format!("{path} is another one"),
+        };
+        found.drift.push(Drift {
+            field: PRIVATE_HALF,
+            actual,
+            wanted: format!("in {path}"),
+            effect: Some(
+                "new instances take the new key; those that run take the former one".into(),
+            ),
+        });
+    }
+    found
+}
+
+/// Whether AWS knows this key. The comment behind it means nothing.
+fn is(here: &PublicKey, on_aws: &str) -> bool {
+    PublicKey::from_openssh(on_aws).is_ok_and(|on_aws| on_aws.key_data() == here.key_data())
+}
+
+/// A run that ended between making the key and importing it, or an AWS key pair deleted by hand.
+fn only_here(name: &str, file: &PrivateKeyFile) -> Found {
+    let mut found = Found::new(name, Owner::Ours);
+    found.compare(PUBLIC_HALF, format!("only in {}", file.path().display()), "imported");
+    found
+}
+
+async fn import(cx: &Cx, public: &PublicKey) -> Result<()> {
+    let name = cx.names.deployment();
+    let tags = TagSpecification::builder()
+        .resource_type(ResourceType::KeyPair)
+        .set_tags(Some(tag_list!(cx, Stage::Iam, name, Tag)))
+        .build();
+    cx.aws
+        .ec2
+        .import_key_pair()
+        .key_name(name)
+        .public_key_material(Blob::new(public.to_openssh()?))
+        .tag_specifications(tags)
+        .send()
+        .await
+        .doing(format!("importing the public half of key pair `{name}`"))?;
+    Ok(())
+}
+
+async fn delete_pair(cx: &Cx, name: &str) -> Result<()> {
+    let answer = cx.aws.ec2.delete_key_pair().key_name(name).send().await;
+    answer.unless(&["InvalidKeyPair.NotFound"], format!("deleting key pair `{name}`"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_compared_without_their_comments() {
+        const KEY: &str =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+        let here = PublicKey::from_openssh(&format!("{KEY} jitsi-aws-jitsi")).unwrap();
+        assert!(is(&here, KEY));
+        assert!(is(&here, &format!("{KEY} somebody@else\n")));
+        assert!(!is(
+            &here,
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIs2Q8Fzuk6x6U8CYQzNZ5DxCh9w0eD0pIY6TnF1EYH8"
+        ));
+        assert!(!is(&here, ""));
+    }
+}
