@@ -1,15 +1,17 @@
-//! What the EC2 resources share: filters by our tags, tags in the create call, and calls that must
-//! not be repeated below the engine.
+//! What the EC2 resources share: filters by our tags, tags in the create call, calls that must not
+//! be repeated below the engine, and permissions narrowed by our owner tag.
 
 use aws_sdk_ec2::{
     config::{Builder, retry::RetryConfig},
     types::{Filter, ResourceType, Tag, TagSpecification},
 };
+use serde_json::json;
 
 use crate::{
     cx::Cx,
     engine::Stage,
     names::Names,
+    policy::Permission,
     tag_list,
     tags::{self, Owner},
 };
@@ -39,4 +41,40 @@ pub(super) fn owner(names: &Names, tags: &[Tag]) -> Owner {
 /// answer would leave a twin. The engine looks before it tries again.
 pub(super) fn once() -> Builder {
     Builder::default().retry_config(RetryConfig::disabled())
+}
+
+// Every kind of thing these resources make. One list, so that the statements of all of them merge.
+const KINDS: [&str; 9] = [
+    "instance",
+    "internet-gateway",
+    "launch-template",
+    "network-interface",
+    "route-table",
+    "security-group",
+    "subnet",
+    "volume",
+    "vpc",
+];
+
+fn arns(names: &Names) -> impl Iterator<Item = String> {
+    KINDS.iter().map(|kind| names.arn("ec2", &format!("{kind}/*")))
+}
+
+/// Calls on things of ours. A call that makes a thing inside another needs this for the other.
+pub(super) fn on_ours(names: &Names, actions: &[&'static str]) -> Permission {
+    Permission::write(actions).on(arns(names)).on_ours(names)
+}
+
+/// Calls that make things tagged as ours.
+pub(super) fn making(names: &Names, actions: &[&'static str]) -> Permission {
+    Permission::write(actions).on(arns(names)).tagging_ours(names)
+}
+
+/// Tagging as ours, but only what the same call makes: otherwise a tag could make anything ours.
+pub(super) fn tagging(names: &Names) -> Permission {
+    let owner = format!("aws:RequestTag/{}", tags::DEPLOYMENT);
+    Permission::write(&["ec2:CreateTags"]).on(arns(names)).when(json!({
+        "StringEquals": { owner: names.deployment() },
+        "Null": { "ec2:CreateAction": "false" },
+    }))
 }

@@ -1,12 +1,20 @@
 //! One file per kind of AWS resource: how it is found, compared, made, changed and deleted. They
 //! never import each other; ids pass through [`crate::cx::Cx`].
 
+mod autoscaling;
 mod ec2;
+mod image;
+mod recipe;
+mod rules;
+mod zones;
 mod iam;
 mod elbv2;
+mod monitoring;
+mod route53;
 
 pub mod access_key;
 pub mod agent_bucket;
+pub mod agent_file;
 pub mod agent_object;
 pub mod alarm;
 pub mod alias_record;

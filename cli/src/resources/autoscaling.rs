@@ -1,0 +1,120 @@
+//! What the Auto Scaling resources share: the group as AWS describes it, its ARN and its hooks.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use aws_sdk_autoscaling::types::{AutoScalingGroup, LifecycleHook, LifecycleHookSpecification};
+
+use crate::{
+    aws::{Answer, AwsError},
+    cx::Cx,
+    names::Names,
+    tags::{self, Owner},
+};
+
+/// The group of our name, whoever it belongs to.
+pub(super) async fn group(cx: &Cx) -> Result<Option<AutoScalingGroup>> {
+    let answer = cx
+        .aws
+        .autoscaling
+        .describe_auto_scaling_groups()
+        .auto_scaling_group_names(cx.names.deployment())
+        .send()
+        .await
+        .doing("looking for our Auto Scaling group")?;
+    Ok(answer.auto_scaling_groups.unwrap_or_default().into_iter().next())
+}
+
+/// Whose a group is.
+pub(super) fn owner(names: &Names, group: &AutoScalingGroup) -> Owner {
+    let tags = group.tags().iter();
+    tags::owner(names, tags.map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())))
+}
+
+/// ARN of our group; AWS puts an id of its own before the name.
+pub(super) fn arn(names: &Names) -> String {
+    names.arn("autoscaling", &format!("autoScalingGroup:*:autoScalingGroupName/{}", names.deployment()))
+}
+
+/// Auto Scaling has no error of its own for a group or hook that does not exist.
+pub(super) fn absent(error: &AwsError) -> bool {
+    error.is(&["ValidationError"])
+        && ["not found", "No Lifecycle Hook found"].iter().any(|words| error.message.contains(words))
+}
+
+/// A lifecycle hook as it should be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Hook {
+    pub(super) name: String,
+    pub(super) transition: &'static str,
+    pub(super) default_result: &'static str,
+    /// How long AWS waits for a heartbeat, in seconds.
+    pub(super) heartbeat: i32,
+}
+
+// From launch to the agent's first heartbeat: boot, cloud-init and fetching the agent take one to
+// three minutes. The agent then sends one a minute, for at most 100 times this (`PutLifecycleHook`).
+const LAUNCH_HEARTBEAT: i32 = 600;
+// For the agent to stop what runs and report, after the drain is over.
+const TAIL: Duration = Duration::from_secs(60);
+// `PutLifecycleHook`, HeartbeatTimeout.
+const HEARTBEATS: (u64, u64) = (30, 7200);
+
+impl Hook {
+    /// Holds a new instance until a meeting was held on it; one that never gets there is replaced.
+    pub(super) fn launch(names: &Names) -> Self {
+        Self {
+            name: names.launch_hook(),
+            transition: "autoscaling:EC2_INSTANCE_LAUNCHING",
+            default_result: "ABANDON",
+            heartbeat: LAUNCH_HEARTBEAT,
+        }
+    }
+
+    /// Holds a dying instance. It is reached only after the target group's deregistration delay,
+    /// which is the drain; but where the load balancer has let go early, or does not exist yet, the
+    /// agent waits out the drain here.
+    pub(super) fn terminate(names: &Names, drain: Duration) -> Self {
+        let heartbeat = (drain + TAIL).as_secs().clamp(HEARTBEATS.0, HEARTBEATS.1);
+        Self {
+            name: names.terminate_hook(),
+            transition: "autoscaling:EC2_INSTANCE_TERMINATING",
+            default_result: "CONTINUE",
+            heartbeat: i32::try_from(heartbeat).unwrap_or(i32::MAX),
+        }
+    }
+
+    /// The hook for the call that makes its group.
+    pub(super) fn specification(&self) -> LifecycleHookSpecification {
+        LifecycleHookSpecification::builder()
+            .lifecycle_hook_name(&self.name)
+            .lifecycle_transition(self.transition)
+            .default_result(self.default_result)
+            .heartbeat_timeout(self.heartbeat)
+            .build()
+    }
+
+    /// The hook that AWS has under this name, in these terms.
+    pub(super) fn read(hook: &LifecycleHook) -> (&str, &str, i32) {
+        (
+            hook.lifecycle_transition().unwrap_or_default(),
+            hook.default_result().unwrap_or_default(),
+            hook.heartbeat_timeout().unwrap_or_default(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_terminate_hook_outlasts_the_drain() {
+        let names = Names::new("jitsi", "eu-central-1", "123456789012");
+        let heartbeat = |drain| Hook::terminate(&names, Duration::from_secs(drain)).heartbeat;
+        assert_eq!(heartbeat(0), 60);
+        assert_eq!(heartbeat(1800), 1860);
+        assert_eq!(heartbeat(3600), 3660);
+        assert_eq!(heartbeat(100_000), 7200);
+    }
+}

@@ -1,0 +1,254 @@
+//! What a launch template says, both ways: as AWS takes it and as AWS tells it.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{
+    InstanceType, LaunchTemplateBlockDeviceMapping, LaunchTemplateBlockDeviceMappingRequest,
+    LaunchTemplateEbsBlockDeviceRequest, LaunchTemplateHttpTokensState,
+    LaunchTemplateIamInstanceProfileSpecificationRequest, LaunchTemplateInstanceMetadataEndpointState,
+    LaunchTemplateInstanceMetadataOptionsRequest, LaunchTemplateInstanceNetworkInterfaceSpecificationRequest,
+    LaunchTemplateTagSpecificationRequest, RequestLaunchTemplateData, ResourceType,
+    ResponseLaunchTemplateData, Tag, VolumeType,
+};
+use aws_smithy_types::base64;
+
+use crate::{
+    cx::Cx,
+    engine::{Drift, Stage},
+    tags,
+};
+
+/// How an instance is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Recipe {
+    pub(super) image: String,
+    pub(super) kind: String,
+    pub(super) root_device: String,
+    key_pair: String,
+    profile: String,
+    security_groups: String,
+    public_address: bool,
+    root_gib: i32,
+    volume_type: String,
+    encrypted: bool,
+    tokens: String,
+    hop_limit: i32,
+    /// Key and value by resource type.
+    tags: BTreeMap<String, BTreeMap<String, String>>,
+    user_data: String,
+}
+
+/// What an instance brings along, and what is therefore tagged at launch.
+const TAGGED: [ResourceType; 3] =
+    [ResourceType::Instance, ResourceType::NetworkInterface, ResourceType::Volume];
+
+impl Recipe {
+    /// What the configuration asks for.
+    pub(super) fn wanted(
+        cx: &Cx,
+        image: &str,
+        root_device: &str,
+        security_group: &str,
+        user_data: String,
+    ) -> Self {
+        let own: BTreeMap<String, String> = tags::new(&cx.names, Stage::Instances, cx.names.deployment())
+            .map(|(key, value)| (key.to_owned(), value))
+            .into();
+        Self {
+            image: image.to_owned(),
+            kind: cx.config.instance.instance_type.to_string(),
+            root_device: root_device.to_owned(),
+            key_pair: cx.names.deployment().to_owned(),
+            profile: cx.names.instance_role(),
+            security_groups: security_group.to_owned(),
+            public_address: true,
+            root_gib: i32::try_from(cx.config.instance.disk_gib).unwrap_or(i32::MAX),
+            volume_type: VolumeType::Gp3.to_string(),
+            encrypted: true,
+            tokens: LaunchTemplateHttpTokensState::Required.to_string(),
+            // What is routed through the instance, a container say, cannot reach the role's credentials.
+            hop_limit: 1,
+            tags: TAGGED.map(|kind| (kind.to_string(), own.clone())).into(),
+            user_data,
+        }
+    }
+
+    /// What AWS says a version holds.
+    pub(super) fn read(data: &ResponseLaunchTemplateData) -> Self {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let root = data.block_device_mappings().first();
+        let volume = root.and_then(LaunchTemplateBlockDeviceMapping::ebs);
+        let interface = data.network_interfaces().first();
+        let metadata = data.metadata_options();
+        let mut tags: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        for specification in data.tag_specifications() {
+            let Some(kind) = specification.resource_type().filter(|kind| TAGGED.contains(kind)) else {
+                continue; // AWS takes tags for more kinds of things than an instance brings along
+            };
+            let own = specification.tags().iter().map(|tag| (text(tag.key()), text(tag.value())));
+            tags.entry(kind.to_string()).or_default().extend(own);
+        }
+        // What cannot be decoded is not ours, and differs from what is.
+        let user_data = data.user_data().and_then(|data| base64::decode(data).ok()).unwrap_or_default();
+        Self {
+            image: text(data.image_id()),
+            kind: text(data.instance_type().map(InstanceType::as_str)),
+            root_device: text(root.and_then(|root| root.device_name())),
+            key_pair: text(data.key_name()),
+            profile: text(data.iam_instance_profile().and_then(|profile| profile.name())),
+            security_groups: interface.map(|own| own.groups().join(", ")).unwrap_or_default(),
+            public_address: interface.and_then(|own| own.associate_public_ip_address()).unwrap_or(false),
+            root_gib: volume.and_then(|volume| volume.volume_size()).unwrap_or_default(),
+            volume_type: text(volume.and_then(|volume| volume.volume_type()).map(VolumeType::as_str)),
+            encrypted: volume.and_then(|volume| volume.encrypted()).unwrap_or(false),
+            tokens: text(metadata.and_then(|options| options.http_tokens()).map(|tokens| tokens.as_str())),
+            hop_limit: metadata.and_then(|options| options.http_put_response_hop_limit()).unwrap_or_default(),
+            tags,
+            user_data: String::from_utf8_lossy(&user_data).into_owned(),
+        }
+    }
+
+    /// The recipe as AWS takes it.
+    pub(super) fn request(&self) -> RequestLaunchTemplateData {
+        let root = LaunchTemplateBlockDeviceMappingRequest::builder()
+            .device_name(&self.root_device)
+            .ebs(
+                LaunchTemplateEbsBlockDeviceRequest::builder()
+                    .volume_size(self.root_gib)
+                    .volume_type(VolumeType::from(self.volume_type.as_str()))
+                    .encrypted(self.encrypted)
+                    .delete_on_termination(true)
+                    .build(),
+            )
+            .build();
+        let interface = LaunchTemplateInstanceNetworkInterfaceSpecificationRequest::builder()
+            .device_index(0)
+            .associate_public_ip_address(self.public_address)
+            .delete_on_termination(true)
+            .groups(&self.security_groups)
+            .build();
+        let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
+            .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
+            .http_tokens(LaunchTemplateHttpTokensState::from(self.tokens.as_str()))
+            .http_put_response_hop_limit(self.hop_limit)
+            .build();
+        let tags = self.tags.iter().map(|(kind, tags)| {
+            let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
+            LaunchTemplateTagSpecificationRequest::builder()
+                .resource_type(ResourceType::from(kind.as_str()))
+                .set_tags(Some(tags.collect()))
+                .build()
+        });
+        RequestLaunchTemplateData::builder()
+            .image_id(&self.image)
+            .instance_type(InstanceType::from(self.kind.as_str()))
+            .key_name(&self.key_pair)
+            .iam_instance_profile(
+                LaunchTemplateIamInstanceProfileSpecificationRequest::builder().name(&self.profile).build(),
+            )
+            .block_device_mappings(root)
+            .network_interfaces(interface)
+            .metadata_options(metadata)
+            .set_tag_specifications(Some(tags.collect()))
+            .user_data(base64::encode(&self.user_data))
+            .build()
+    }
+
+    /// Where this one differs from what is `wanted`.
+    pub(super) fn drift(&self, wanted: &Self) -> Vec<Drift> {
+        let fields = self.facts().into_iter().zip(wanted.facts());
+        let mut pairs: Vec<(&'static str, String, String)> =
+            fields.map(|((field, actual), (_, wanted))| (field, actual, wanted)).collect();
+        let (actual, wanted) = difference(&self.user_data, &wanted.user_data);
+        pairs.push(("user data", actual, wanted));
+        pairs
+            .into_iter()
+            .filter(|(_, actual, wanted)| actual != wanted)
+            .map(|(field, actual, wanted)| Drift {
+                field,
+                actual,
+                wanted,
+                effect: Some("nothing yet: an instance that runs stays as it is until it is replaced".into()),
+            })
+            .collect()
+    }
+
+    /// Takes over what another one says to do at boot.
+    pub(super) fn with_user_data_of(self, other: &Self) -> Self {
+        Self { user_data: other.user_data.clone(), ..self }
+    }
+
+    /// All but the user data, in words.
+    fn facts(&self) -> [(&'static str, String); 8] {
+        let volume = format!(
+            "{} GiB {}, {}, as {}",
+            self.root_gib,
+            self.volume_type,
+            if self.encrypted { "encrypted" } else { "not encrypted" },
+            self.root_device
+        );
+        [
+            ("instance type", self.kind.clone()),
+            ("image", self.image.clone()),
+            ("root volume", volume),
+            ("instance profile", self.profile.clone()),
+            ("key pair", self.key_pair.clone()),
+            (
+                "network interface",
+                format!(
+                    "{}, {} address",
+                    self.security_groups,
+                    if self.public_address { "public" } else { "private" }
+                ),
+            ),
+            ("metadata service", format!("tokens {}, hop limit {}", self.tokens, self.hop_limit)),
+            ("tags", self.tag_lines()),
+        ]
+    }
+
+    /// The tags in one line. The version that wrote them is no difference: a new jitsi-aws alone
+    /// makes no new version of the template.
+    fn tag_lines(&self) -> String {
+        let lines = self.tags.iter().map(|(kind, tags)| {
+            let tags: Vec<String> = tags
+                .iter()
+                .filter(|(key, _)| *key != tags::VERSION)
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            format!("{kind}: {}", tags.join(" "))
+        });
+        lines.collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// The first line in which two texts differ, cut to a readable length around the difference.
+fn difference(actual: &str, wanted: &str) -> (String, String) {
+    const BEFORE: usize = 24;
+    const SHOWN: usize = 64;
+    let same = actual.chars().zip(wanted.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a);
+    let before: Vec<char> = same.collect();
+    let line = before.iter().rev().take_while(|c| **c != '\n').count();
+    let start = before.len() - line.min(BEFORE);
+    let shown = |text: &str| -> String {
+        let line: String = text.chars().skip(start).take_while(|c| *c != '\n').take(SHOWN).collect();
+        if line.is_empty() && actual != wanted { "no such line".to_owned() } else { line }
+    };
+    (shown(actual), shown(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_short() {
+        assert_eq!(difference("a\nb", "a\nb"), ("b".into(), "b".into()));
+        let (old, new) = difference(
+            "#!/bin/sh\nconfig='{\"deployment\":\"jitsi\",\"drain\":1800,\"jitsi\":{}}'\n",
+            "#!/bin/sh\nconfig='{\"deployment\":\"jitsi\",\"drain\":600,\"jitsi\":{}}'\n",
+        );
+        assert_eq!(old, "\":\"jitsi\",\"drain\":1800,\"jitsi\":{}}'".get(3..).unwrap_or_default());
+        assert_eq!(new.replace("600", "1800"), old);
+        assert_eq!(difference("a", "a\nb").1, "a".to_owned());
+    }
+}

@@ -1,0 +1,269 @@
+//! The target group: HTTPS to nginx on the instance, which is healthy while a meeting can be held.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use aws_sdk_elasticloadbalancingv2::types::{
+    Matcher, ProtocolEnum, Tag, TargetGroup, TargetGroupAttribute, TargetTypeEnum,
+};
+use serde_json::json;
+
+use super::elbv2::{once, owner};
+use crate::{
+    aws::Answer,
+    cx::Cx,
+    engine::{Found, Key, Resource, Stage},
+    names::Names,
+    policy::Permission,
+    tag_list, tags, wait,
+};
+
+/// Where the load balancer sends requests.
+pub struct Targets;
+
+// An ALB refuses `h2` to a target whose WebSockets it must pass on.
+const PROTOCOL_VERSION: &str = "HTTP1";
+const PORT: i32 = 443;
+/// nginx passes it to the agent, which answers 200 while a meeting can be held.
+const HEALTH_PATH: &str = "/healthz";
+// Out of service within 20 s of a failure, in again within 20 s of the cure; 2 is the least AWS takes.
+// The agent answers from memory, so 5 s without an answer is a failure.
+const HEALTH_INTERVAL: i32 = 10;
+const HEALTH_TIMEOUT: i32 = 5;
+const HEALTH_THRESHOLD: i32 = 2;
+const DELAY: &str = "deregistration_delay.timeout_seconds";
+
+const ADDRESS: &str = "protocol and port";
+const VPC: &str = "VPC";
+const HEALTH_CHECK: &str = "health check";
+const DEREGISTRATION_DELAY: &str = "deregistration delay";
+
+#[async_trait]
+impl Resource for Targets {
+    fn name(&self, cx: &Cx) -> String {
+        cx.names.deployment().to_owned()
+    }
+
+    fn permissions(&self, names: &Names) -> Vec<Permission> {
+        let group = || [names.arn("elasticloadbalancing", &format!("targetgroup/{}/*", names.deployment()))];
+        let owner = format!("aws:RequestTag/{}", tags::DEPLOYMENT);
+        vec![
+            Permission::read(&[
+                "elasticloadbalancing:DescribeTargetGroups",
+                "elasticloadbalancing:DescribeTargetGroupAttributes",
+                "elasticloadbalancing:DescribeTags",
+            ]),
+            Permission::write(&["elasticloadbalancing:CreateTargetGroup"]).on(group()).tagging_ours(names),
+            Permission::write(&["elasticloadbalancing:AddTags"]).on(group()).when(json!({
+                "StringEquals": {
+                    owner: names.deployment(),
+                    "elasticloadbalancing:CreateAction": "CreateTargetGroup",
+                },
+            })),
+            Permission::write(&[
+                "elasticloadbalancing:ModifyTargetGroup",
+                "elasticloadbalancing:ModifyTargetGroupAttributes",
+                "elasticloadbalancing:DeleteTargetGroup",
+            ])
+            .on(group())
+            .on_ours(names),
+        ]
+    }
+
+    async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
+        let answer = cx
+            .aws
+            .elbv2
+            .describe_target_groups()
+            .names(self.name(cx))
+            .send()
+            .await
+            .unless(&["TargetGroupNotFound"], "looking for our target group")?;
+        let groups = answer.and_then(|answer| answer.target_groups).unwrap_or_default();
+        let Some(group) = groups.first() else { return Ok(Vec::new()) };
+        let arn = group.target_group_arn().unwrap_or_default();
+        let (owner, delay) = tokio::try_join!(owner(cx, arn), deregistration_delay(cx, arn))?;
+        let mut found = Found::new(arn, owner);
+        let wanted_vpc = cx.id(&Key::Vpc).unwrap_or_else(|| "our VPC".to_owned());
+        found
+            .compare(ADDRESS, address(group), format!("HTTPS {PORT} {PROTOCOL_VERSION}"))
+            .compare(VPC, group.vpc_id().unwrap_or_default(), wanted_vpc)
+            .compare(HEALTH_CHECK, health_check(group), wanted_health_check())
+            .compare(DEREGISTRATION_DELAY, delay, wanted_delay(cx));
+        Ok(vec![found])
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<String> {
+        let name = self.name(cx);
+        let answer = cx
+            .aws
+            .elbv2
+            .create_target_group()
+            .name(&name)
+            .protocol(ProtocolEnum::Https)
+            .protocol_version(PROTOCOL_VERSION)
+            .port(PORT)
+            .vpc_id(cx.need(&Key::Vpc)?)
+            .target_type(TargetTypeEnum::Instance)
+            .health_check_protocol(ProtocolEnum::Https)
+            .health_check_path(HEALTH_PATH)
+            .health_check_interval_seconds(HEALTH_INTERVAL)
+            .health_check_timeout_seconds(HEALTH_TIMEOUT)
+            .healthy_threshold_count(HEALTH_THRESHOLD)
+            .unhealthy_threshold_count(HEALTH_THRESHOLD)
+            .matcher(ok())
+            .set_tags(Some(tag_list!(cx, Stage::Instances, &name, Tag)))
+            .customize()
+            .config_override(once())
+            .send()
+            .await
+            .doing(format!("creating target group `{name}`"))?;
+        let group = answer.target_groups.unwrap_or_default().pop();
+        let arn = group.and_then(|group| group.target_group_arn).context("AWS named no target group ARN")?;
+        set_deregistration_delay(cx, &arn).await?;
+        Ok(arn)
+    }
+
+    async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        if let Some(field) = [ADDRESS, VPC].into_iter().find(|field| found.drifted(field)) {
+            return Err(super::immutable("target group", field));
+        }
+        if found.drifted(HEALTH_CHECK) {
+            cx.aws
+                .elbv2
+                .modify_target_group()
+                .target_group_arn(&found.id)
+                .health_check_enabled(true)
+                .health_check_protocol(ProtocolEnum::Https)
+                .health_check_port("traffic-port")
+                .health_check_path(HEALTH_PATH)
+                .health_check_interval_seconds(HEALTH_INTERVAL)
+                .health_check_timeout_seconds(HEALTH_TIMEOUT)
+                .healthy_threshold_count(HEALTH_THRESHOLD)
+                .unhealthy_threshold_count(HEALTH_THRESHOLD)
+                .matcher(ok())
+                .send()
+                .await
+                .doing(format!("setting the health check of target group {}", found.id))?;
+        }
+        if found.drifted(DEREGISTRATION_DELAY) {
+            set_deregistration_delay(cx, &found.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
+        // In use for a moment after its listener is gone.
+        wait::retry_on(cx, &Key::TargetGroup, &["ResourceInUse"], super::RELEASE_LIMIT, || async {
+            cx.aws
+                .elbv2
+                .delete_target_group()
+                .target_group_arn(&found.id)
+                .send()
+                .await
+                .unless(&["TargetGroupNotFound"], format!("deleting target group {}", found.id))
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// A meeting lives as long as its WebSocket through the load balancer, which a terminating instance
+/// keeps until this delay is over: it is the drain.
+fn wanted_delay(cx: &Cx) -> String {
+    format!("{} s", cx.config.drain.as_secs())
+}
+
+fn ok() -> Matcher {
+    Matcher::builder().http_code("200").build()
+}
+
+fn address(group: &TargetGroup) -> String {
+    let protocol = group.protocol().map_or("", ProtocolEnum::as_str);
+    format!("{protocol} {} {}", group.port().unwrap_or_default(), group.protocol_version().unwrap_or("HTTP1"))
+}
+
+fn wanted_health_check() -> String {
+    described("HTTPS", "traffic-port", HEALTH_PATH, "200", HEALTH_INTERVAL, HEALTH_TIMEOUT, [HEALTH_THRESHOLD; 2])
+}
+
+fn health_check(group: &TargetGroup) -> String {
+    if group.health_check_enabled() == Some(false) {
+        return "off".to_owned();
+    }
+    described(
+        group.health_check_protocol().map_or("", ProtocolEnum::as_str),
+        group.health_check_port().unwrap_or_default(),
+        group.health_check_path().unwrap_or_default(),
+        group.matcher().and_then(|matcher| matcher.http_code()).unwrap_or_default(),
+        group.health_check_interval_seconds().unwrap_or_default(),
+        group.health_check_timeout_seconds().unwrap_or_default(),
+        [
+            group.healthy_threshold_count().unwrap_or_default(),
+            group.unhealthy_threshold_count().unwrap_or_default(),
+        ],
+    )
+}
+
+fn described(
+    protocol: &str,
+    port: &str,
+    path: &str,
+    codes: &str,
+    interval: i32,
+    timeout: i32,
+    [healthy, unhealthy]: [i32; 2],
+) -> String {
+    let port = if port == "traffic-port" { String::new() } else { format!(":{port}") };
+    format!(
+        "{protocol} {port}{path} {codes}, every {interval} s, answer within {timeout} s, {healthy} in, {unhealthy} out"
+    )
+}
+
+async fn deregistration_delay(cx: &Cx, arn: &str) -> Result<String> {
+    let answer = cx
+        .aws
+        .elbv2
+        .describe_target_group_attributes()
+        .target_group_arn(arn)
+        .send()
+        .await
+        .doing(format!("reading the attributes of target group {arn}"))?;
+    let delay = answer.attributes().iter().find(|attribute| attribute.key() == Some(DELAY));
+    Ok(format!("{} s", delay.and_then(|delay| delay.value()).unwrap_or_default()))
+}
+
+async fn set_deregistration_delay(cx: &Cx, arn: &str) -> Result<()> {
+    let delay =
+        TargetGroupAttribute::builder().key(DELAY).value(cx.config.drain.as_secs().to_string()).build();
+    cx.aws
+        .elbv2
+        .modify_target_group_attributes()
+        .target_group_arn(arn)
+        .attributes(delay)
+        .send()
+        .await
+        .doing(format!("setting the deregistration delay of target group {arn}"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_checks_compare_as_one() {
+        let group = TargetGroup::builder()
+            .health_check_enabled(true)
+            .health_check_protocol(ProtocolEnum::Https)
+            .health_check_port("traffic-port")
+            .health_check_path(HEALTH_PATH)
+            .health_check_interval_seconds(HEALTH_INTERVAL)
+            .health_check_timeout_seconds(HEALTH_TIMEOUT)
+            .healthy_threshold_count(HEALTH_THRESHOLD)
+            .unhealthy_threshold_count(HEALTH_THRESHOLD)
+            .matcher(ok());
+        assert_eq!(health_check(&group.clone().build()), wanted_health_check());
+        assert_ne!(health_check(&group.clone().matcher(Matcher::builder().http_code("200-399").build()).build()), wanted_health_check());
+        assert_eq!(health_check(&group.health_check_enabled(false).build()), "off");
+    }
+}

@@ -1,0 +1,124 @@
+//! The VPC: the deployment's own network, with DNS names so that instances have public ones.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType, Vpc, VpcAttributeName};
+
+use super::ec2::{making, on_ours, once, ours_named, owner, tagged, tagging};
+use crate::{
+    aws::Answer,
+    cx::Cx,
+    engine::{Found, Key, Resource},
+    names::Names,
+    policy::Permission,
+    wait,
+};
+
+/// The network of the deployment.
+pub struct Network;
+
+const DNS_NAMES: &str = "DNS names";
+const ADDRESS_RANGE: &str = "address range";
+
+#[async_trait]
+impl Resource for Network {
+    fn name(&self, cx: &Cx) -> String {
+        cx.names.deployment().to_owned()
+    }
+
+    fn permissions(&self, names: &Names) -> Vec<Permission> {
+        vec![
+            Permission::read(&["ec2:DescribeVpcs", "ec2:DescribeVpcAttribute"]),
+            making(names, &["ec2:CreateVpc"]),
+            tagging(names),
+            on_ours(names, &["ec2:ModifyVpcAttribute", "ec2:DeleteVpc"]),
+        ]
+    }
+
+    async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
+        let mut pages = cx
+            .aws
+            .ec2
+            .describe_vpcs()
+            .set_filters(Some(ours_named(cx, &self.name(cx)).into()))
+            .into_paginator()
+            .items()
+            .send();
+        let mut all = Vec::new();
+        while let Some(vpc) = pages.next().await {
+            all.push(found(cx, &vpc.doing("looking for our VPC")?).await?);
+        }
+        Ok(all)
+    }
+
+    async fn create(&self, cx: &Cx) -> Result<String> {
+        let name = self.name(cx);
+        let answer = cx
+            .aws
+            .ec2
+            .create_vpc()
+            .cidr_block(cx.config.network.cidr.to_string())
+            .tag_specifications(tagged(cx, ResourceType::Vpc, &name))
+            .customize()
+            .config_override(once())
+            .send()
+            .await
+            .doing(format!("creating VPC `{name}`"))?;
+        let id = answer.vpc.and_then(|vpc| vpc.vpc_id).context("AWS named no VPC id")?;
+        enable_dns_names(cx, &id).await?;
+        Ok(id)
+    }
+
+    async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        if found.drifted(ADDRESS_RANGE) {
+            return Err(super::immutable("VPC", ADDRESS_RANGE));
+        }
+        enable_dns_names(cx, &found.id).await
+    }
+
+    async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
+        // Interfaces of the load balancer and of instances outlive what made them by minutes.
+        wait::retry_on(cx, &Key::Vpc, &["DependencyViolation"], super::RELEASE_LIMIT, || async {
+            cx.aws
+                .ec2
+                .delete_vpc()
+                .vpc_id(&found.id)
+                .send()
+                .await
+                .unless(&["InvalidVpcID.NotFound"], format!("deleting VPC {}", found.id))
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+async fn found(cx: &Cx, vpc: &Vpc) -> Result<Found> {
+    let id = vpc.vpc_id().unwrap_or_default();
+    let dns = cx
+        .aws
+        .ec2
+        .describe_vpc_attribute()
+        .vpc_id(id)
+        .attribute(VpcAttributeName::EnableDnsHostnames)
+        .send()
+        .await
+        .doing(format!("reading the DNS settings of VPC {id}"))?;
+    let dns = dns.enable_dns_hostnames.and_then(|value| value.value).unwrap_or(false);
+    let cidr = vpc.cidr_block().unwrap_or_default();
+    let mut found = Found::new(id, owner(&cx.names, vpc.tags())).detail(cidr);
+    found.compare(ADDRESS_RANGE, cidr, cx.config.network.cidr).compare(DNS_NAMES, dns, true);
+    Ok(found)
+}
+
+/// DNS support is on in every new VPC; host names are not (`CreateVpc`).
+async fn enable_dns_names(cx: &Cx, id: &str) -> Result<()> {
+    cx.aws
+        .ec2
+        .modify_vpc_attribute()
+        .vpc_id(id)
+        .enable_dns_hostnames(AttributeBooleanValue::builder().value(true).build())
+        .send()
+        .await
+        .doing(format!("turning on DNS names in VPC {id}"))?;
+    Ok(())
+}
