@@ -10,8 +10,9 @@ use std::path::Path;
 pub struct ProsodyModules(BTreeSet<String>);
 
 impl ProsodyModules {
-    /// The modules in `directories` (`layout::PROSODY_PLUGINS` on an instance): `mod_x.lua` and
-    /// `mod_x/mod_x.lua`. A directory that does not exist holds none.
+    /// The modules in `directories` ([`crate::layout::PROSODY_PLUGINS`] on an instance), in any of
+    /// the places Prosody's `util.pluginloader` looks: `mod_x.lua`, `x/mod_x.lua`,
+    /// `mod_x/mod_x.lua`, `mod_x/x/mod_x.lua`. A directory that does not exist holds none.
     pub fn on_disk(directories: &[impl AsRef<Path>]) -> io::Result<Self> {
         let mut names = BTreeSet::new();
         for directory in directories {
@@ -21,16 +22,7 @@ impl ProsodyModules {
                 Err(error) => return Err(error),
             };
             for entry in entries {
-                let entry = entry?;
-                let file_name = entry.file_name();
-                let Some(name) = file_name.to_str().and_then(|n| n.strip_prefix("mod_")) else {
-                    continue;
-                };
-                if let Some(name) = name.strip_suffix(".lua") {
-                    names.insert(name.to_owned());
-                } else if entry.path().join(format!("mod_{name}.lua")).is_file() {
-                    names.insert(name.to_owned());
-                }
+                names.extend(module_in(&entry?.path()));
             }
         }
         Ok(Self(names))
@@ -40,6 +32,18 @@ impl ProsodyModules {
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains(name)
     }
+}
+
+/// The module that `path`, an entry of a plugin directory, is or holds.
+fn module_in(path: &Path) -> Option<String> {
+    let file_name = path.file_name()?.to_str()?;
+    if let Some(name) = file_name.strip_prefix("mod_").and_then(|rest| rest.strip_suffix(".lua")) {
+        return path.is_file().then(|| name.to_owned());
+    }
+    let name = file_name.strip_prefix("mod_").unwrap_or(file_name);
+    let module = format!("mod_{name}.lua");
+    let places = [path.join(&module), path.join(name).join(&module)];
+    places.iter().any(|place| place.is_file()).then(|| name.to_owned())
 }
 
 impl<S: Into<String>> FromIterator<S> for ProsodyModules {

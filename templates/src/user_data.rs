@@ -60,7 +60,8 @@ pub fn user_data(data: &UserData<'_>) -> Result<String> {
     Ok(text)
 }
 
-fn agent_unit() -> Result<String> {
+/// The agent's systemd unit, as user-data writes it.
+pub fn agent_unit() -> Result<String> {
     #[derive(Serialize)]
     struct Values {
         agent_binary: &'static str,

@@ -46,16 +46,19 @@ fn only_modules_on_disk_are_written() {
 }
 
 #[test]
-fn modules_are_found_on_disk_in_both_forms() {
+fn modules_are_found_wherever_prosody_looks() {
     let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name);
-    std::fs::write(path("mod_bosh.lua"), "").unwrap();
-    std::fs::write(path("mod_notes.txt"), "").unwrap();
-    std::fs::create_dir(path("mod_muc")).unwrap();
-    std::fs::write(path("mod_muc/mod_muc.lua"), "").unwrap();
-    std::fs::create_dir(path("mod_empty")).unwrap();
-    let found = ProsodyModules::on_disk(&[directory.path(), &path("missing")]).unwrap();
-    assert_eq!(found, ["bosh", "muc"].into_iter().collect());
+    for name in ["mod_bosh.lua", "muc/mod_muc.lua", "mod_ping/mod_ping.lua", "mod_x/x/mod_x.lua"]
+        .into_iter()
+        .chain(["mod_notes.txt", "ldap.lib.lua", "mod_empty/README", "adhoc/adhoc.lib.lua"])
+    {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+    let missing = directory.path().join("missing");
+    let found = ProsodyModules::on_disk(&[directory.path(), &missing]).unwrap();
+    assert_eq!(found, ["bosh", "muc", "ping", "x"].into_iter().collect());
 }
 
 #[test]

@@ -1,0 +1,1 @@
+-- Stand-in for Jitsi's module of this name: there, and nothing else.
