@@ -10,7 +10,6 @@ use tera::{Error, Kwargs, State, Tera, TeraResult, Value};
 pub(crate) fn register(tera: &mut Tera) {
     tera.autoescape_on([""]);
     tera.set_escape_fn(refuse);
-    add(tera, "comment", line);
     add(tera, "debconf", debconf);
     add(tera, "hocon", json);
     add(tera, "html", html);
@@ -106,7 +105,7 @@ fn python(text: &str) -> Escaped {
     Ok(out)
 }
 
-/// The rest of a line, in formats that have no quoting: apt's, comments.
+/// The rest of a line, in formats that have no quoting: apt's; a comment.
 fn line(text: &str) -> Escaped {
     if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         return Err("holds a line break or another control character");

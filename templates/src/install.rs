@@ -14,8 +14,6 @@ struct Install<'a> {
     domain: &'a str,
     #[serde(flatten)]
     mode: Mode<'a>,
-    jitsi: Source<'a>,
-    prosody: Source<'a>,
     jitsi_version: Option<&'a str>,
     prosody_version: Option<&'a str>,
     focus_password: &'a str,
@@ -32,11 +30,16 @@ struct Source<'a> {
     keyring: &'static str,
 }
 
-impl<'a> Source<'a> {
-    fn new(repository: &'a Repository, codename: &str, keyring: &'static str) -> Self {
-        let suite = repository.suite.replace("{codename}", codename);
-        Self { url: &repository.url, flat: suite.ends_with('/'), suite, keyring }
-    }
+fn source(
+    name: &str,
+    from: &Repository,
+    codename: &str,
+    keyring: &'static str,
+) -> Result<OwnedFile> {
+    let suite = from.suite.replace("{codename}", codename);
+    let source = Source { url: &from.url, flat: suite.ends_with('/'), suite, keyring };
+    let text = render(Template::Repository, &source)?;
+    Ok(OwnedFile::new(format!("/etc/apt/sources.list.d/{name}.sources"), Consumer::Apt, text))
 }
 
 /// The files that must be there before the packages are installed: apt sources, pins, the
@@ -47,8 +50,6 @@ pub fn render_install(context: &InstallContext<'_>) -> Result<Vec<OwnedFile>> {
     let values = Install {
         domain: settings.domain.as_str(),
         mode: Mode::new(&settings.jitsi.authentication, secrets)?,
-        jitsi: Source::new(&apt.jitsi, codename, layout::JITSI_KEYRING),
-        prosody: Source::new(&apt.prosody, codename, layout::PROSODY_KEYRING),
         jitsi_version: versions.jitsi_meet.as_deref(),
         prosody_version: versions.prosody.as_deref(),
         focus_password: secrets.focus.expose(),
@@ -60,9 +61,9 @@ pub fn render_install(context: &InstallContext<'_>) -> Result<Vec<OwnedFile>> {
         Ok(OwnedFile::new(path, Consumer::Apt, render(template, &values)?))
     };
 
-    let mut files = vec![file("/etc/apt/sources.list.d/jitsi.sources", Template::JitsiSource)?];
+    let mut files = vec![source("jitsi", &apt.jitsi, codename, layout::JITSI_KEYRING)?];
     if context.prosody_repository {
-        files.push(file("/etc/apt/sources.list.d/prosody.sources", Template::ProsodySource)?);
+        files.push(source("prosody", &apt.prosody, codename, layout::PROSODY_KEYRING)?);
     }
     if versions.jitsi_meet.is_some() || versions.prosody.is_some() {
         files.push(file("/etc/apt/preferences.d/jitsi.pref", Template::Pins)?);

@@ -103,11 +103,12 @@ fn system(site: &Site<'_>) -> Result<Vec<OwnedFile>> {
     };
     let mut files = vec![
         file(site, "/etc/sysctl.d/60-jitsi-agent.conf", Consumer::Sysctl, Template::Sysctl)?,
-        unit("prosody.service.d/jitsi-agent.conf", Template::ProsodyDropIn)?,
         unit("jicofo.service", Template::JicofoUnit)?,
-        unit("jitsi-videobridge2.service.d/jitsi-agent.conf", Template::VideobridgeDropIn)?,
-        unit("nginx.service.d/jitsi-agent.conf", Template::NginxDropIn)?,
     ];
+    for service in ["prosody", "jitsi-videobridge2", "nginx"] {
+        let path = format!("{service}.service.d/jitsi-agent.conf");
+        files.push(unit(&path, Template::ServiceDropIn)?);
+    }
     if site.memory.swap_mib > 0 {
         files.push(unit(layout::SWAP_UNIT, Template::SwapUnit)?);
     }
