@@ -77,8 +77,8 @@ pub(super) fn blocks(path: &Path) -> Result<Vec<Pem>, String> {
     })?;
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return Err(
-            "is not PEM; a .pfx or .p12 file is converted with `openssl pkcs12 -in FILE -nodes`, \
-                    a DER file with `openssl x509 -inform der -in FILE`"
+            "is not PEM; convert a .pfx or .p12 file with `openssl pkcs12 -in FILE -nodes \
+                    -out NEW`, a DER file with `openssl x509 -inform der -in FILE -out NEW`"
                 .into(),
         );
     };
@@ -86,7 +86,7 @@ pub(super) fn blocks(path: &Path) -> Result<Vec<Pem>, String> {
     let begun = text.matches("-----BEGIN ").count();
     match pem::parse_many(text) {
         Ok(blocks) if blocks.len() == begun => Ok(blocks),
-        _ => Err("is damaged PEM: a block is cut off or not base64".into()),
+        _ => Err("is damaged PEM: a block is cut off or not base64; copy it anew".into()),
     }
 }
 

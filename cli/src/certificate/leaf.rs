@@ -20,21 +20,20 @@ use super::{EXPIRES_SOON, File, Findings, name, system_time};
 pub(super) fn check(
     leaf: &X509Certificate<'_>,
     self_signed: bool,
-    domain: &Domain,
+    domain: Option<&Domain>,
     now: SystemTime,
     findings: &mut Findings<'_>,
 ) -> Vec<String> {
     let names = host_names(leaf);
-    check_names(&names, domain, findings);
+    if let Some(domain) = domain {
+        check_names(&names, domain, findings);
+    }
     check_dates(leaf, "", File::Certificate, now, findings);
     if let Err(reason) = algorithm(leaf) {
         findings.problem(File::Certificate, reason);
     }
     if leaf.is_ca() && !self_signed {
-        let reason = format!(
-            "begins with {}, which is an authority's certificate; the site's own must stand first",
-            name(leaf)
-        );
+        let reason = format!("is {}, an authority's certificate and not the site's", name(leaf));
         findings.problem(File::Certificate, reason);
     }
     let usage = leaf.extended_key_usage().ok().flatten();

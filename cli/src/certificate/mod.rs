@@ -70,10 +70,11 @@ pub struct Checked {
 }
 
 /// Checks the files for `domain` as of `now`: that they can be read, belong together, are complete
-/// and in order, cover the domain, and are something an ALB takes. Every problem is reported.
-pub fn check(
+/// and in order, cover the domain (if it is known), and are something an ALB takes. Every problem
+/// is reported.
+pub fn check<'d>(
     paths: &CertificatePaths,
-    domain: &Domain,
+    domain: impl Into<Option<&'d Domain>>,
     trust: &Trust,
     now: SystemTime,
 ) -> Result<Checked, Vec<Problem>> {
@@ -85,8 +86,19 @@ pub fn check(
     else {
         return Err(findings.problems);
     };
+    if leaf.is_ca()
+        && let Some(site) = issuers.iter().find(|certificate| !certificate.is_ca())
+    {
+        let reason = format!(
+            "begins with {}, which is an authority's certificate; {} must stand first",
+            name(leaf),
+            name(site)
+        );
+        findings.problem(File::Certificate, reason);
+        return Err(findings.problems);
+    }
     let self_signed = chain::is_self_signed(leaf);
-    let subject_alt_names = leaf::check(leaf, self_signed, domain, now, &mut findings);
+    let subject_alt_names = leaf::check(leaf, self_signed, domain.into(), now, &mut findings);
     if let Some(key) = &key {
         key.check_belongs_to(leaf, &mut findings);
     }

@@ -77,7 +77,7 @@ impl Site {
         };
         let site = Self { root, intermediate, key: KeyPair::generate().unwrap(), paths, dir };
         site.write_key(site.key.serialize_pem());
-        site.write_leaf(params(DOMAIN, &[DOMAIN]));
+        site.write_leaf(&params(DOMAIN, &[DOMAIN]));
         site.write_chain(site.intermediate.pem());
         site
     }
@@ -86,8 +86,8 @@ impl Site {
         params.signed_by(&self.key, &self.intermediate.issuer).unwrap().pem()
     }
 
-    fn write_leaf(&self, params: CertificateParams) {
-        self.write_certificate(self.leaf(&params));
+    fn write_leaf(&self, params: &CertificateParams) {
+        self.write_certificate(self.leaf(params));
     }
 
     fn write_certificate(&self, text: impl AsRef<[u8]>) {
@@ -236,12 +236,12 @@ fn issuers_must_be_valid_authorities() {
     let mut expired = authority_params("Intermediate");
     expired.not_after = date_time_ymd(2029, 6, 1);
     site.intermediate = site.root.below(expired);
-    site.write_leaf(params(DOMAIN, &[DOMAIN]));
+    site.write_leaf(&params(DOMAIN, &[DOMAIN]));
     site.write_chain(site.intermediate.pem());
     assert_eq!(site.problem(), "chain: \"Intermediate\" expired on 2029-06-01; renew it");
 
     site.intermediate = site.root.below(params("Intermediate", &[]));
-    site.write_leaf(params(DOMAIN, &[DOMAIN]));
+    site.write_leaf(&params(DOMAIN, &[DOMAIN]));
     site.write_chain(site.intermediate.pem());
     assert!(site.problem().contains("no authority's certificate"), "{}", site.problem());
 }
@@ -253,7 +253,7 @@ fn dates_are_checked_against_the_given_time() {
         let mut params = params(DOMAIN, &[DOMAIN]);
         params.not_before = date_time_ymd(from.0, from.1, from.2);
         params.not_after = date_time_ymd(to.0, to.1, to.2);
-        site.write_leaf(params);
+        site.write_leaf(&params);
     };
     valid((2029, 1, 1), (2030, 1, 1));
     assert_eq!(site.problem(), "certificate: expired on 2030-01-01; renew it");
@@ -276,17 +276,17 @@ fn names_cover_as_browsers_see_it() {
         (&["*.org"], false),
         (&["www.example.org"], false),
     ] {
-        site.write_leaf(params(DOMAIN, names));
+        site.write_leaf(&params(DOMAIN, names));
         assert_eq!(site.check().is_ok(), covered, "{names:?}");
     }
     assert_eq!(
         site.problem(),
         "certificate: does not cover meet.example.org: it names www.example.org"
     );
-    site.write_leaf(params(DOMAIN, &[]));
+    site.write_leaf(&params(DOMAIN, &[]));
     assert!(site.problem().contains("no subject alternative names"), "{}", site.problem());
     let many: Vec<String> = (0..8).map(|n| format!("h{n}.example.org")).collect();
-    site.write_leaf(params(DOMAIN, &many.iter().map(String::as_str).collect::<Vec<_>>()));
+    site.write_leaf(&params(DOMAIN, &many.iter().map(String::as_str).collect::<Vec<_>>()));
     assert!(site.problem().ends_with("h4.example.org and 3 more"), "{}", site.problem());
 }
 
@@ -306,7 +306,7 @@ fn a_self_signed_certificate_works_with_a_warning() {
 fn the_same_names_do_not_make_a_certificate_self_signed() {
     let mut site = Site::new();
     site.intermediate = site.root.below(authority_params("Twin"));
-    site.write_leaf(params("Twin", &[DOMAIN]));
+    site.write_leaf(&params("Twin", &[DOMAIN]));
     site.write_chain(site.intermediate.pem());
     assert!(site.check().is_ok());
 }
@@ -328,7 +328,7 @@ fn a_client_certificate_is_refused() {
     let site = Site::new();
     let mut client = params(DOMAIN, &[DOMAIN]);
     client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    site.write_leaf(client);
+    site.write_leaf(&client);
     assert!(site.problem().contains("not for web servers"), "{}", site.problem());
 }
 
@@ -347,7 +347,7 @@ fn keys_are_read_in_every_common_form() {
         ("p256.key", &["p256.key", "p256.sec1.key"]),
     ] {
         site.key = KeyPair::from_pem(std::str::from_utf8(&fixture(key)).unwrap()).unwrap();
-        site.write_leaf(params(DOMAIN, &[DOMAIN]));
+        site.write_leaf(&params(DOMAIN, &[DOMAIN]));
         for form in forms {
             site.write_key(fixture(form));
             let files = site.check().unwrap().files;
@@ -408,7 +408,7 @@ fn with_key(algorithm: &'static SignatureAlgorithm) -> Site {
     let mut site = Site::new();
     site.key = KeyPair::generate_for(algorithm).unwrap();
     site.write_key(site.key.serialize_pem());
-    site.write_leaf(params(DOMAIN, &[DOMAIN]));
+    site.write_leaf(&params(DOMAIN, &[DOMAIN]));
     site
 }
 
@@ -452,7 +452,7 @@ fn everything_wrong_is_told_at_once() {
     let site = Site::new();
     let mut bad = params(DOMAIN, &["www.example.org"]);
     bad.not_after = date_time_ymd(2029, 6, 1);
-    site.write_leaf(bad);
+    site.write_leaf(&bad);
     site.write_key(KeyPair::generate().unwrap().serialize_pem());
     site.write_chain(Authority::root("Stranger").pem());
     let problems = site.check().unwrap_err();

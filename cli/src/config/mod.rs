@@ -8,6 +8,7 @@ mod types;
 
 use std::{
     fmt, fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -21,7 +22,7 @@ pub use types::{
     Zone,
 };
 
-use crate::certificate::{self, CertificateFiles};
+use crate::certificate::{self, CertificateFiles, Trust};
 
 /// A deployment.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,21 +163,30 @@ pub struct Loaded {
 /// A configuration that cannot be used: everything that is wrong with it.
 #[derive(Debug)]
 pub struct Invalid {
-    /// The file.
-    pub path: PathBuf,
-    /// At least one.
+    /// The whole in one line: `3 problems in jitsi.toml`.
+    pub what: String,
+    /// Each problem; none when there is no configuration to look at.
     pub problems: Vec<Problem>,
     /// What to do next.
     pub hint: String,
 }
 
+impl Invalid {
+    fn problems(path: &Path, problems: Vec<Problem>, and_files: &str) -> Self {
+        let path = path.display();
+        let what = match problems.len() {
+            1 => format!("1 problem in {path}"),
+            count => format!("{count} problems in {path}"),
+        };
+        let hint =
+            format!("mend {path}{and_files} and run the command again; nothing was sent to AWS");
+        Self { what, problems, hint }
+    }
+}
+
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match self.problems.len() {
-            1 => write!(f, "1 problem in {path}"),
-            count => write!(f, "{count} problems in {path}"),
-        }
+        f.write_str(&self.what)
     }
 }
 
@@ -185,61 +195,60 @@ impl std::error::Error for Invalid {}
 /// Loads the configuration at `path`, with `overrides` laid over it. Looks at `files` only, and at
 /// nothing outside this machine.
 pub fn load(path: &Path, overrides: &Overrides, files: Files) -> Result<Loaded, Invalid> {
-    let invalid = |problems| Invalid {
-        path: path.to_owned(),
-        problems,
-        hint: format!("mend {} and run the command again; nothing was sent to AWS", path.display()),
-    };
-    let text = match fs::read(path) {
-        Ok(bytes) => String::from_utf8(bytes)
-            .map_err(|_| invalid(vec![Problem::new("the file", "is no UTF-8 text")]))?,
-        Err(error) => return Err(unreadable(path, &error)),
-    };
-    let mut table = settings::toml_table(&text).map_err(invalid)?;
+    let text = text(path)?;
+    let mut table =
+        settings::toml_table(&text).map_err(|problems| Invalid::problems(path, problems, ""))?;
     overrides.lay_over(&mut table);
-    let (partial, mut problems, mut warnings) =
-        read::read(&table, path.parent().unwrap_or(Path::new("")));
+    let base = path.parent().unwrap_or(Path::new(""));
+    let (partial, mut problems, mut warnings) = read::read(&table, base);
     overrides.name_origins(&mut problems);
     overrides.name_origins(&mut warnings);
+    let mut file_problems = Vec::new();
     if files.agent {
-        problems.extend(partial.agent.as_deref().and_then(missing_agent));
+        file_problems.extend(partial.agent.as_deref().and_then(missing_agent));
     }
     let mut certificate = None;
-    if let (Some(now), Some(Certificate::Import(paths)), Some(domain)) =
-        (files.certificate, &partial.certificate, &partial.domain)
+    if let (Some(now), Some(Certificate::Import(paths))) = (files.certificate, &partial.certificate)
     {
-        match certificate::check(paths, domain, &certificate::Trust::system(), now) {
+        match certificate::check(paths, partial.domain.as_ref(), &Trust::system(), now) {
             Ok(checked) => {
                 warnings.extend(checked.warnings);
                 certificate = Some(checked.files);
             }
-            Err(found) => problems.extend(found),
+            Err(found) => file_problems.extend(found),
         }
     }
+    let and_files = if file_problems.is_empty() { "" } else { " or the files it names" };
+    problems.extend(file_problems);
     match partial.config {
         Some(config) if problems.is_empty() => Ok(Loaded { config, warnings, certificate }),
-        _ => Err(invalid(problems)),
+        _ => Err(Invalid::problems(path, problems, and_files)),
     }
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Invalid {
-    let missing = error.kind() == std::io::ErrorKind::NotFound;
-    let hint = if missing {
-        "write one with `jitsi-aws init`, or name another with `--config PATH`".to_owned()
-    } else {
-        format!("look at the rights of {}", path.display())
+fn text(path: &Path) -> Result<String, Invalid> {
+    let shown = path.display();
+    let refuse = |reason: String, hint: &str| Invalid {
+        what: format!("{shown} {reason}"),
+        problems: Vec::new(),
+        hint: hint.to_owned(),
     };
-    let reason =
-        if missing { "does not exist".to_owned() } else { format!("cannot be read: {error}") };
-    Invalid { path: path.to_owned(), problems: vec![Problem::new("the file", reason)], hint }
+    fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => refuse(
+            "does not exist".to_owned(),
+            "write one with `jitsi-aws init`, or name another with `--config PATH`",
+        ),
+        ErrorKind::InvalidData => refuse("is no UTF-8 text".to_owned(), "save it as UTF-8"),
+        _ => refuse(format!("cannot be read: {error}"), "name another with `--config PATH`"),
+    })
 }
 
 fn missing_agent(path: &Path) -> Option<Problem> {
     let reason = match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => return None,
         Ok(_) => "is no file".to_owned(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            "does not exist; name the agent built for Linux on the instance".to_owned()
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            "does not exist; name the file that `scripts/build-agent` made".to_owned()
         }
         Err(error) => format!("cannot be read: {error}"),
     };

@@ -288,7 +288,7 @@ fn emails(table: &mut Section<'_>, warnings: &Warnings) -> Vec<Email> {
     for (index, email) in emails.iter().enumerate() {
         let same = |other: &Email| other.as_str().eq_ignore_ascii_case(email.as_str());
         if emails[..index].iter().any(same) {
-            table.problem("emails", format!("name {email} twice"));
+            table.problem("emails", format!("lists {email} twice"));
         }
     }
     if !table.has("emails")

@@ -180,7 +180,7 @@ impl Zone {
         }
         match region {
             Some(region) if region.as_str() != in_region => {
-                Err(format!("is not in {region}; write \"{region}a\""))
+                Err(format!("is not in {region}; write \"{region}{}\"", &text[in_region.len()..]))
             }
             _ => Ok(Self(text.to_owned())),
         }

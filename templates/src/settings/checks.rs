@@ -18,7 +18,16 @@ pub fn deployment_name(name: &str) -> Result<String, String> {
         ));
     }
     if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-        return Err(format!("may hold {allowed} only"));
+        let tame: String = name
+            .to_lowercase()
+            .chars()
+            .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
+            .collect();
+        let guess = match deployment_name(&tame) {
+            Ok(tame) => format!(", such as \"{tame}\""),
+            Err(_) => String::new(),
+        };
+        return Err(format!("may hold {allowed} only{guess}"));
     }
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         return Err("must begin with a letter".into());

@@ -25,9 +25,10 @@ impl Problem {
         Self { key: key.into(), value: None, reason: reason.into() }
     }
 
-    /// A problem with the value a key has.
+    /// A problem with the value a key has; a table is not repeated.
     pub fn with_value(key: impl Into<String>, value: &Value, reason: impl Into<String>) -> Self {
-        Self { key: key.into(), value: Some(shown(value)), reason: reason.into() }
+        let value = (!value.is_object()).then(|| shown(value));
+        Self { key: key.into(), value, reason: reason.into() }
     }
 }
 

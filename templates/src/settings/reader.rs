@@ -124,11 +124,8 @@ impl<'a> Section<'a> {
         let table = match self.value(key) {
             Some(Value::Object(table)) => Some(table),
             Some(value) => {
-                let reason = format!(
-                    "is {}; write [{}] and its keys below",
-                    kind(value),
-                    dotted(&self.path, key)
-                );
+                let path = dotted(&self.path, key);
+                let reason = format!("is {}; write [{path}] and its keys below it", kind(value));
                 self.problem(key, reason);
                 None
             }
@@ -184,7 +181,9 @@ impl Log {
     fn finish(mut self) -> Vec<Problem> {
         for unknown in std::mem::take(&mut self.unknown) {
             let (reason, meant) = self.suggest(&unknown);
-            self.missing.retain(|problem| Some(&problem.key) != meant.as_ref());
+            if let Some(meant) = meant {
+                self.missing.retain(|problem| !lies_in(&problem.key, &meant));
+            }
             self.problems.push(Problem::with_value(
                 dotted(&unknown.path, &unknown.key),
                 &unknown.value,
@@ -197,21 +196,22 @@ impl Log {
 
     /// What an unknown key was probably meant to be, in words and as a dotted key.
     fn suggest(&self, unknown: &Unknown) -> (String, Option<String>) {
+        let what = if unknown.value.is_object() { "table" } else { "key" };
         if let Some(near) = nearest(&unknown.key, unknown.known.iter().copied()) {
             let meant = dotted(&unknown.path, near);
-            return (format!("unknown key; did you mean `{near}`?"), Some(meant));
+            return (format!("unknown {what}; did you mean `{near}`?"), Some(meant));
         }
         let last = |path: &'_ str| path.rsplit('.').next().map(plain_key);
         let elsewhere =
             self.declared.iter().find(|path| last(path) == Some(plain_key(&unknown.key)));
         if let Some((section, key)) = elsewhere.and_then(|path| path.rsplit_once('.')) {
             return (
-                format!("unknown key here; `{key}` belongs under [{section}]"),
+                format!("unknown {what} here; `{key}` belongs under [{section}]"),
                 elsewhere.cloned(),
             );
         }
         let known = unknown.known.join(", ");
-        (format!("unknown key; known here: {known}"), None)
+        (format!("unknown {what}; known here: {known}"), None)
     }
 }
 
@@ -236,6 +236,11 @@ fn plain_key(key: &str) -> String {
     key.to_lowercase().replace('-', "_")
 }
 
+/// Whether a dotted key is `path` or something in it.
+fn lies_in(key: &str, path: &str) -> bool {
+    key.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 fn dotted(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
@@ -244,7 +249,7 @@ fn dotted(path: &str, key: &str) -> String {
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
+        Value::Bool(_) => "a yes or no",
         Value::Number(_) => "a number",
         Value::String(_) => "text",
         Value::Array(_) => "a list",

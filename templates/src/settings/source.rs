@@ -36,11 +36,12 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     let written = text.lines().nth(line - 1).unwrap_or_default().trim();
     let place = format!("line {line}, column {column}");
-    // A line that holds a key pasted by mistake is not repeated.
-    if written.is_empty() || written.contains("PRIVATE KEY") {
+    // Neither a key pasted by mistake nor what a terminal would obey is repeated.
+    let unfit = written.contains("PRIVATE KEY") || written.chars().any(char::is_control);
+    if written.is_empty() || unfit {
         Problem::new(place, reason)
     } else {
-        Problem::new(place, format!("{reason}\n{written}"))
+        Problem::new(place, format!("{reason}, in `{written}`"))
     }
 }
 

@@ -89,7 +89,7 @@ pub fn ipv4_range(text: &str) -> Result<Ipv4Net, String> {
         if text.contains(':') {
             "is IPv6; the network this makes is IPv4 only".to_owned()
         } else {
-            "is no IPv4 range; write \"10.20.0.0/16\" (address/bits)".to_owned()
+            "is no IPv4 range; write address/bits, such as \"10.20.0.0/16\"".to_owned()
         }
     })?;
     if range.addr() == range.network() {
