@@ -194,13 +194,20 @@ fn nobody_but_services_enters_the_brewery() {
         return;
     }
     let site = start(&modes()[0].1);
+    let brewery = format!("jvbbrewery@internal.auth.{DOMAIN}");
+    let auth = format!("auth.{DOMAIN}");
     let (mut anonymous, _) = site.log_in(DOMAIN, None).unwrap();
-    anonymous.send(&format!(
-        "<presence xmlns='jabber:client' to='jvbbrewery@internal.auth.{DOMAIN}/x'>\
-         <x xmlns='http://jabber.org/protocol/muc'/></presence>"
-    ));
-    let answer = anonymous.until("<presence");
-    assert!(answer.contains("type='error'"), "{answer}");
+    let answer = anonymous.join_room(&brewery, "bridge");
+    assert!(answer.contains("type='error'"), "made it: {answer}");
+    let mut services = Vec::new();
+    for (user, password) in [("jvb", secrets().jvb), ("focus", secrets().focus)] {
+        let (mut service, _) = site.log_in(&auth, Some((user, password.expose()))).unwrap();
+        let answer = service.join_room(&brewery, user);
+        assert!(answer.contains("code='110'"), "{user}: {answer}");
+        services.push(service);
+    }
+    let answer = anonymous.join_room(&brewery, "bridge");
+    assert!(answer.contains("type='error'"), "entered it: {answer}");
 }
 
 #[test]

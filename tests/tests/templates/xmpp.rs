@@ -91,9 +91,13 @@ impl Browser {
 
     /// Joins `room@conference.D` as `nick`; gives the own presence or the refusal.
     pub(crate) fn join(&mut self, room: &str, nick: &str) -> String {
-        let address = format!("{room}@conference.{DOMAIN}/{nick}");
+        self.join_room(&format!("{room}@conference.{DOMAIN}"), nick)
+    }
+
+    /// Joins the room at `address` as `nick`; gives the own presence or the refusal.
+    pub(crate) fn join_room(&mut self, address: &str, nick: &str) -> String {
         self.send(&format!(
-            "<presence xmlns='jabber:client' to='{address}'>\
+            "<presence xmlns='jabber:client' to='{address}/{nick}'>\
              <x xmlns='http://jabber.org/protocol/muc'/></presence>"
         ));
         loop {
