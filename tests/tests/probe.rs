@@ -181,6 +181,57 @@ fn draining_does_not_refuse_rooms_but_shutdown_does() {
 }
 
 #[test]
+fn a_meeting_outlives_the_order_to_shut_down() {
+    on_site(Plan::default(), async |mut site| {
+        site.until_held().await;
+        let people = site.people(3).await;
+        until(async || bridge_figure("local_endpoints").await == 3, "three people").await;
+        let bytes = async || bridge_figure("total_bytes_received").await.as_u64().unwrap_or(0);
+        let before = bytes().await;
+        until(async || bytes().await > before, "media").await;
+
+        post("8080/colibri/shutdown", r#"{"graceful-shutdown":"true"}"#).await;
+        until(
+            async || site.probe().await.reason.as_deref() == Some("jicofo offers no bridge"),
+            "refusal",
+        )
+        .await;
+        assert_eq!(bridge_figure("local_endpoints").await, 3);
+        assert_eq!(bridge_figure("shutting_down").await, false);
+
+        let end = people.leave().await;
+        assert!(end["packets"].as_u64().unwrap() > 0);
+        assert!(end["longest_gap_ms"].as_u64().unwrap() < 2000, "nobody was cut: {end}");
+        assert_eq!(site.ended("jvb").await.code(), Some(0));
+    });
+}
+
+#[test]
+fn vanished_browsers_are_counted_for_a_while() {
+    on_site(Plan { jvb_args: vec!["--linger", "10"], ..Plan::default() }, async |site| {
+        site.until_held().await;
+        until(async || bridge_figure("conferences").await == 0, "the conference's end").await;
+        assert_ne!(bridge_figure("local_endpoints").await, 0, "still counted");
+        until(async || bridge_figure("local_endpoints").await == 0, "the last to be forgotten")
+            .await;
+    });
+}
+
+#[test]
+fn the_standins_pass_their_own_tests() {
+    let python = match site::python() {
+        Ok(python) => python,
+        Err(missing) => return site::skip(&missing),
+    };
+    let output = std::process::Command::new(python)
+        .args(["-m", "unittest"])
+        .current_dir(site::standins())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn prosodys_absence_is_named_and_survived() {
     on_site(Plan::default(), async |mut site| {
         site.until_held().await;

@@ -14,7 +14,7 @@ use meeting_probe::{Mapping, Prober, Report, Target, Tls};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub(crate) const DOMAIN: &str = "meet.example.com";
@@ -62,16 +62,7 @@ pub(crate) struct Site {
 pub(crate) fn on_site(plan: Plan, test: impl AsyncFnOnce(Site) + Send + 'static) {
     let python = match requirements() {
         Ok(python) => python,
-        Err(missing) => {
-            // Not `eprintln!`, which the test harness swallows.
-            let name = std::thread::current().name().unwrap_or_default().to_owned();
-            writeln!(std::io::stderr(), "SKIPPED {name}: {missing}").unwrap();
-            assert!(
-                std::env::var_os("REQUIRE_SITE_TESTS").is_none(),
-                "REQUIRE_SITE_TESTS is set, but {missing}"
-            );
-            return;
-        }
+        Err(missing) => return skip(&missing),
     };
     // A thread of its own: only it, and what it starts, moves to the new namespace.
     let thread = std::thread::spawn(move || {
@@ -88,7 +79,18 @@ pub(crate) fn on_site(plan: Plan, test: impl AsyncFnOnce(Site) + Send + 'static)
     }
 }
 
-/// A Python that has the stand-ins' libraries, or what is missing on this machine.
+/// Says loudly that this test did not run; fails it where all must run.
+pub(crate) fn skip(missing: &str) {
+    // Not `eprintln!`, which the test harness swallows.
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    writeln!(std::io::stderr(), "SKIPPED {name}: {missing}").unwrap();
+    assert!(
+        std::env::var_os("REQUIRE_SITE_TESTS").is_none(),
+        "REQUIRE_SITE_TESTS is set, but {missing}"
+    );
+}
+
+/// The Python for the stand-ins and everything else a site takes, or what is missing on this machine.
 pub(crate) fn requirements() -> Result<PathBuf, String> {
     if !nix::unistd::geteuid().is_root() {
         return Err("network namespaces need root".into());
@@ -224,6 +226,21 @@ impl Site {
         self.programs.insert(program, command.spawn().unwrap());
     }
 
+    /// A meeting of `number` people who send media until they are told to leave.
+    pub(crate) async fn people(&self, number: u32) -> People {
+        let child = tokio::process::Command::new(&self.python)
+            .arg(standins().join("people"))
+            .args(["--domain", DOMAIN, "--people", &number.to_string()])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = child.unwrap();
+        let lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut people = People { child, lines };
+        assert_eq!(people.line().await["event"], "meeting");
+        people
+    }
+
     /// Sends a signal to a program of ours.
     pub(crate) fn signal(&self, program: &str, signal: Signal) {
         let pid = i32::try_from(self.programs[program].id()).unwrap();
@@ -288,6 +305,29 @@ impl Drop for Site {
                 eprintln!("== {name}\n{}", log.get(from..).unwrap_or(&log));
             }
         }
+    }
+}
+
+/// People in a meeting.
+pub(crate) struct People {
+    child: tokio::process::Child,
+    lines: tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStdout>>,
+}
+
+impl People {
+    /// Makes them leave; what they say of the meeting.
+    pub(crate) async fn leave(mut self) -> serde_json::Value {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+        let end = self.line().await;
+        self.child.wait().await.unwrap();
+        end
+    }
+
+    async fn line(&mut self) -> serde_json::Value {
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
+        let line = line.expect("people say something").unwrap().expect("people live");
+        serde_json::from_str(&line).unwrap()
     }
 }
 

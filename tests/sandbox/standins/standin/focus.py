@@ -107,6 +107,7 @@ class Conference:
         item = presence.xml.find(f"{{{MUC_USER}}}x/{{{MUC_USER}}}item")
         if nick not in self.occupants:
             self.occupants[nick] = item.get("jid", "") if item is not None else ""
+            log("INFO", f"Member joined: {nick} in {self.room}")
             self.focus.start(self._welcome(nick))
 
     async def _welcome(self, nick):
@@ -143,6 +144,7 @@ class Conference:
                     "content", JINGLE, {"creator": "initiator", "senders": "both", "name": media}, description, copy,
                 ))
         jingle.append(element("bridge-session", FOCUS, {"id": self.meeting}))
+        log("INFO", f"Sending session-initiate to {nick} with {len(jingle) - 1} contents")
         self.focus.sent["SESSION_INITIATE"] += 1
         await self.focus.client.ask("set", f"{self.room}/{nick}", jingle)
 
@@ -168,6 +170,7 @@ class Conference:
             f"{{{COLIBRI2}}}conference-modified/{{{COLIBRI2}}}endpoint/{{{COLIBRI2}}}transport/{{{ICE_UDP}}}transport"
         )
         if found is None:
+            log("SEVERE", f"Failed to allocate a colibri endpoint for {nick}")
             self.bridge = None if create else self.bridge
             self._bridge_missing = True
             self._say()

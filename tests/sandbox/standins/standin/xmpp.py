@@ -36,9 +36,11 @@ class Account:
 class Client(slixmpp.ClientXMPP):
     """One connection. `ended` is done when it is over, with the reason."""
 
-    def __init__(self, account):
+    def __init__(self, account, mechanism=None):
         jid = f"{account.username}@{account.domain}" if account.username else account.domain
-        super().__init__(f"{jid}/{account.resource}" if account.resource else jid, account.password or "")
+        super().__init__(
+            f"{jid}/{account.resource}" if account.resource else jid, account.password or "", sasl_mech=mechanism
+        )
         loop = asyncio.get_running_loop()
         self.account, self.online, self.ended = account, loop.create_future(), loop.create_future()
         self.register_plugin("xep_0030")
