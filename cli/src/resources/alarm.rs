@@ -100,7 +100,8 @@ impl Alarm {
 
     /// Name and value of each dimension. What is not there yet is made before it matters.
     fn dimensions(self, cx: &Cx) -> Vec<(&'static str, String)> {
-        let suffix = |key| cx.id(key).map_or("none yet".to_owned(), |arn| dimension(&arn).to_owned());
+        let suffix =
+            |key| cx.id(key).map_or("none yet".to_owned(), |arn| dimension(&arn).to_owned());
         let alb = || ("LoadBalancer", suffix(&Key::LoadBalancer));
         match self {
             Self::HealthyHosts => vec![alb(), ("TargetGroup", suffix(&Key::TargetGroup))],
@@ -144,7 +145,11 @@ impl Alarm {
         let ours = condition(&wanted.comparison, wanted.threshold, hits, of, PERIOD);
         found
             .compare("condition", actual, ours)
-            .compare("missing data", alarm.treat_missing_data().unwrap_or("missing"), wanted.missing)
+            .compare(
+                "missing data",
+                alarm.treat_missing_data().unwrap_or("missing"),
+                wanted.missing,
+            )
             .compare("description", alarm.alarm_description().unwrap_or(""), wanted.description);
 
         let topic = cx.id(&Key::Topic).unwrap_or_default();
@@ -265,6 +270,9 @@ mod tests {
 
     #[test]
     fn the_order_of_dimensions_is_no_drift() {
-        assert_eq!(told([("b", "2"), ("a", "1")].into_iter()), told([("a", "1"), ("b", "2")].into_iter()));
+        assert_eq!(
+            told([("b", "2"), ("a", "1")].into_iter()),
+            told([("a", "1"), ("b", "2")].into_iter())
+        );
     }
 }

@@ -3,7 +3,9 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_route53::types::{AliasTarget, ChangeAction, ResourceRecordSet, RrType};
+use aws_sdk_route53::types::{
+    AliasTarget, ChangeAction, ResourceRecord, ResourceRecordSet, RrType,
+};
 
 use super::{
     elbv2::describe,
@@ -107,7 +109,7 @@ fn alias(record: &ResourceRecordSet) -> Option<&str> {
 
 /// Where a record leads.
 fn destination(record: &ResourceRecordSet) -> String {
-    let values = record.resource_records().iter().map(|value| value.value());
+    let values = record.resource_records().iter().map(ResourceRecord::value);
     alias(record).map_or_else(|| values.collect::<Vec<_>>().join(", "), str::to_owned)
 }
 

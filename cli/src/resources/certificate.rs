@@ -154,7 +154,9 @@ impl Resource for SiteCertificate {
                 let detail = describe(cx, id).await?.with_context(|| format!("{id} is gone"))?;
                 existing::check(cx, &detail)
             }
-            Certificate::Request { hosted_zone } => request::issued(cx, id, hosted_zone.is_none()).await,
+            Certificate::Request { hosted_zone } => {
+                request::issued(cx, id, hosted_zone.is_none()).await
+            }
         }
     }
 }
@@ -164,8 +166,11 @@ fn found(summary: &CertificateSummary) -> Found {
         Some(CertificateType::Imported) => "imported",
         _ => "requested",
     };
-    Found::new(summary.certificate_arn().unwrap_or_default(), Owner::Ours)
-        .detail(told(origin, summary.status(), summary.not_after()))
+    Found::new(summary.certificate_arn().unwrap_or_default(), Owner::Ours).detail(told(
+        origin,
+        summary.status(),
+        summary.not_after(),
+    ))
 }
 
 /// "imported, ISSUED, until 2027-01-31".

@@ -32,7 +32,8 @@ impl Resource for Figures {
 
     fn permissions(&self, names: &Names) -> Vec<Permission> {
         let partition = names.partition();
-        let arn = format!("arn:{partition}:cloudwatch::{}:dashboard/{}", names.account(), name(names));
+        let arn =
+            format!("arn:{partition}:cloudwatch::{}:dashboard/{}", names.account(), name(names));
         vec![
             Permission::read(&["cloudwatch:GetDashboard"]).on([arn.clone()]),
             Permission::write(&["cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards"])
@@ -133,11 +134,7 @@ fn document(names: &Names, domain: &str, alb: &str, targets: &str) -> Value {
         ("Media that did not get through", "Sum", vec![agent("IceFailed")]),
         ("Processor (%)", "Average", vec![ec2("CPUUtilization")]),
         ("Healthy hosts", "Minimum", vec![target("HealthyHostCount")]),
-        (
-            "Errors",
-            "Sum",
-            vec![elb("HTTPCode_ELB_5XX_Count"), target("HTTPCode_Target_5XX_Count")],
-        ),
+        ("Errors", "Sum", vec![elb("HTTPCode_ELB_5XX_Count"), target("HTTPCode_Target_5XX_Count")]),
         ("Requests", "Sum", vec![elb("RequestCount")]),
     ];
     // A dashboard is 24 columns wide: three graphs in a row under two rows of text.
@@ -171,7 +168,8 @@ mod tests {
 
     #[test]
     fn only_our_own_dashboard_is_ours() {
-        let body = document(&names("jitsi"), "meet.example.org", "app/jitsi/1", "targetgroup/jitsi/2");
+        let body =
+            document(&names("jitsi"), "meet.example.org", "app/jitsi/1", "targetgroup/jitsi/2");
         assert_eq!(owner(&names("jitsi"), &body), Owner::Ours);
         assert_ne!(owner(&names("jitsi-2"), &body), Owner::Ours);
         assert_ne!(owner(&names("jitsi"), &json!({ "widgets": [] })), Owner::Ours);
@@ -181,7 +179,8 @@ mod tests {
     fn no_two_widgets_overlap() {
         let body = document(&names("jitsi"), "meet.example.org", "a", "t");
         let place = |widget: &Value| (widget["x"].as_u64(), widget["y"].as_u64());
-        let mut places: Vec<_> = body["widgets"].as_array().into_iter().flatten().map(place).collect();
+        let mut places: Vec<_> =
+            body["widgets"].as_array().into_iter().flatten().map(place).collect();
         let count = places.len();
         places.sort_unstable();
         places.dedup();

@@ -22,7 +22,7 @@ const GRACE_PERIOD: &str = "health check grace period";
 
 /// How long a new instance is left alone. The launch hook lets it into service only after a meeting
 /// was held on it, so this covers no installation, only the target group's first health checks.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 
 #[async_trait]
 impl Resource for ElbHealth {
@@ -77,7 +77,9 @@ impl Resource for ElbHealth {
             .health_check_grace_period(i32::try_from(GRACE.as_secs())?)
             .send()
             .await
-            .doing(format!("giving Auto Scaling group `{name}` the load balancer's health check"))?;
+            .doing(format!(
+                "giving Auto Scaling group `{name}` the load balancer's health check"
+            ))?;
         Ok(name)
     }
 

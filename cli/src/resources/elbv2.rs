@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use aws_sdk_elasticloadbalancingv2::{
     config::{Builder, retry::RetryConfig},
-    types::LoadBalancer,
+    types::{LoadBalancer, TagDescription},
 };
 
 use crate::{
@@ -22,7 +22,7 @@ pub(super) async fn owner(cx: &Cx, arn: &str) -> Result<Owner> {
         .send()
         .await
         .doing(format!("reading the tags of {arn}"))?;
-    let tags = answer.tag_descriptions().iter().flat_map(|described| described.tags());
+    let tags = answer.tag_descriptions().iter().flat_map(TagDescription::tags);
     Ok(tags::owner(
         &cx.names,
         tags.map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())),
@@ -62,7 +62,13 @@ mod tests {
     #[test]
     fn dimensions_are_what_cloudwatch_prints() {
         let arn = |rest| format!("arn:aws:elasticloadbalancing:eu-central-1:1:{rest}");
-        assert_eq!(dimension(&arn("loadbalancer/app/jitsi/50dc6c495c0c9188")), "app/jitsi/50dc6c495c0c9188");
-        assert_eq!(dimension(&arn("targetgroup/jitsi/73e2d6bc24d8a067")), "targetgroup/jitsi/73e2d6bc24d8a067");
+        assert_eq!(
+            dimension(&arn("loadbalancer/app/jitsi/50dc6c495c0c9188")),
+            "app/jitsi/50dc6c495c0c9188"
+        );
+        assert_eq!(
+            dimension(&arn("targetgroup/jitsi/73e2d6bc24d8a067")),
+            "targetgroup/jitsi/73e2d6bc24d8a067"
+        );
     }
 }

@@ -101,11 +101,7 @@ impl EventRule {
         for (name, path) in PATHS {
             input = input.input_paths_map(name, path);
         }
-        Ok(Target::builder()
-            .id(TARGET_ID)
-            .arn(topic)
-            .input_transformer(input.build()?)
-            .build()?)
+        Ok(Target::builder().id(TARGET_ID).arn(topic).input_transformer(input.build()?).build()?)
     }
 
     async fn put_rule(self, cx: &Cx, tags: Option<Vec<Tag>>) -> Result<()> {

@@ -44,7 +44,7 @@ const ATTRIBUTES: [(&str, &str, &str); 3] = [
 ];
 
 // An ALB becomes active within 2 to 5 minutes.
-const ACTIVE_LIMIT: Duration = Duration::from_secs(900);
+const ACTIVE_LIMIT: Duration = Duration::from_mins(15);
 
 #[async_trait]
 impl Resource for Alb {
@@ -94,8 +94,8 @@ impl Resource for Alb {
             return Ok(Vec::new());
         };
         let arn = alb.load_balancer_arn().unwrap_or_default();
-        let mut found = Found::new(arn, owner(cx, arn).await?)
-            .detail(alb.dns_name().unwrap_or_default());
+        let mut found =
+            Found::new(arn, owner(cx, arn).await?).detail(alb.dns_name().unwrap_or_default());
         if found.owner == Owner::Ours {
             compare(cx, &mut found, &alb).await?;
         }
@@ -256,7 +256,9 @@ async fn active(cx: &Cx, arn: &str) -> Result<Progress<()>> {
         Some(LoadBalancerStateEnum::Active | LoadBalancerStateEnum::ActiveImpaired) => {
             Ok(Progress::Ready(()))
         }
-        Some(LoadBalancerStateEnum::Failed) => bail!("AWS could not set the load balancer up{reason}"),
+        Some(LoadBalancerStateEnum::Failed) => {
+            bail!("AWS could not set the load balancer up{reason}")
+        }
         code => {
             let code = code.map_or("unknown", LoadBalancerStateEnum::as_str);
             Ok(Progress::Pending(format!("{code}{reason}")))

@@ -56,7 +56,8 @@ impl Resource for Subscription {
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {
-        cx.aws
+        let answer = cx
+            .aws
             .sns
             .subscribe()
             .topic_arn(cx.need(&Key::Topic)?)
@@ -65,7 +66,9 @@ impl Resource for Subscription {
             .send()
             .await
             .doing(format!("subscribing {}", self.address))?;
-        Ok(PENDING.to_owned())
+        // Before the address has confirmed, the answer is a remark in place of an ARN (`Subscribe`).
+        let arn = answer.subscription_arn.filter(|arn| arn.starts_with("arn:"));
+        Ok(arn.unwrap_or_else(|| PENDING.to_owned()))
     }
 
     async fn update(&self, _: &Cx, _: &Found) -> Result<()> {
@@ -78,15 +81,12 @@ impl Resource for Subscription {
 
     async fn wait(&self, cx: &Cx, id: &str) -> Result<()> {
         if id == PENDING {
-            let key = Key::EmailSubscription(self.address.clone());
             let address = &self.address;
-            cx.note(
-                &key,
-                format!(
-                    "{address} gets no mail before the link in the message from AWS Notifications \
-                     was opened; it is sent again by `jitsi-aws setup monitoring` two days later"
-                ),
+            let text = format!(
+                "{address} gets no mail yet: somebody must open the link in the message from AWS \
+                 Notifications; after two days, `jitsi-aws setup monitoring` has it sent again"
             );
+            cx.note(&Key::EmailSubscription(address.clone()), text);
         }
         Ok(())
     }
@@ -107,9 +107,8 @@ impl Resource for FormerSubscribers {
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
-        let configured = |address: &str| {
-            cx.config.emails.iter().any(|email| email.to_string() == address)
-        };
+        let configured =
+            |address: &str| cx.config.emails.iter().any(|email| email.to_string() == address);
         let mut former = Vec::new();
         for subscription in subscriptions(cx).await? {
             let address = subscription.endpoint().unwrap_or_default();
@@ -118,13 +117,11 @@ impl Resource for FormerSubscribers {
                 continue;
             }
             if id == PENDING {
-                cx.note(
-                    &Key::FormerSubscriptions,
-                    format!(
-                        "{address} has not confirmed, and AWS cannot withdraw the invitation: it \
-                         lapses by itself within two days, or with the topic"
-                    ),
+                let text = format!(
+                    "{address} is no longer configured; AWS cannot withdraw an invitation that was \
+                     not confirmed, but it lapses within two days"
                 );
+                cx.note(&Key::FormerSubscriptions, text);
                 continue;
             }
             former.push(Found::new(id, Owner::Ours).stale(true).detail(address));

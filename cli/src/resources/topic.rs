@@ -59,7 +59,7 @@ impl Resource for MailTopic {
             .sns
             .create_topic()
             .name(&name)
-            // The sender people see in their mail.
+            // The sender people see in their mail; one given by hand may stay.
             .attributes("DisplayName", format!("Jitsi {name}"))
             .set_tags(Some(tag_list!(cx, Stage::Monitoring, &name, fallible Tag)?))
             .send()

@@ -4,13 +4,13 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::monitoring::{ELB_5XX, HEALTHY_HOSTS, STATUS_CHECK, alarm_arn, compare_document};
+use super::monitoring::{ELB_5XX, HEALTHY_HOSTS, STATUS_CHECK, alarm_arn};
 use crate::{
     aws::Answer,
     cx::Cx,
     engine::{Found, Key, Resource},
     names::Names,
-    policy::Permission,
+    policy::{self, Permission},
     tags::Owner,
 };
 
@@ -18,8 +18,8 @@ use crate::{
 pub struct Publishers;
 
 const STATEMENTS: &str = "statements";
-/// By this `Id` our policy is told from the one every new topic has.
-const ID: &str = "jitsi-aws";
+/// `Id` of the policy every new topic has.
+const DEFAULT: &str = "__default_policy_ID";
 
 #[async_trait]
 impl Resource for Publishers {
@@ -49,12 +49,11 @@ impl Resource for Publishers {
         let policy = answer.attributes().and_then(|attributes| attributes.get("Policy"));
         let policy = policy.map(|text| serde_json::from_str(text)).transpose();
         let policy: Value = policy.context("the topic's policy is no JSON")?.unwrap_or_default();
-        if policy["Id"] != ID {
+        if policy["Id"] == DEFAULT {
             return Ok(Vec::new());
         }
         let mut found = Found::new(&topic, Owner::Ours);
-        let wanted = document(&cx.names, &topic);
-        compare_document(&mut found, STATEMENTS, policy["Statement"] == wanted["Statement"]);
+        found.drift.extend(policy::drift(STATEMENTS, &policy, &document(&cx.names, &topic)));
         Ok(vec![found])
     }
 
@@ -103,7 +102,7 @@ fn document(names: &Names, topic: &str) -> Value {
     });
     json!({
         "Version": "2012-10-17",
-        "Id": ID,
+        "Id": "jitsi-aws",
         "Statement": [publish("Rules", "events.amazonaws.com"), alarms],
     })
 }

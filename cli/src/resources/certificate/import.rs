@@ -10,7 +10,7 @@ use aws_sdk_acm::{
     types::Tag,
 };
 use jitsi_templates::settings::Problem;
-use sha2::{Digest, Sha256};
+use pem::Pem;
 
 use crate::{
     aws::Answer,
@@ -78,8 +78,9 @@ pub(super) async fn compare(cx: &Cx, paths: &CertificatePaths, found: &mut Found
         .send()
         .await
         .doing(format!("reading certificate {}", found.id))?;
-    let imported = fingerprint(answer.certificate().unwrap_or_default());
-    found.compare(LEAF, imported.as_deref().unwrap_or("unreadable"), files.sha256);
+    let imported = der(answer.certificate().unwrap_or_default());
+    let same = imported.is_some() && imported == der(&files.certificate);
+    found.compare(LEAF, if same { "that of the files" } else { "another" }, "that of the files");
     Ok(())
 }
 
@@ -88,11 +89,9 @@ fn files(cx: &Cx, paths: &CertificatePaths) -> Result<CertificateFiles, Vec<Prob
         .map(|checked| checked.files)
 }
 
-/// SHA-256 of a certificate in PEM, as [`CertificateFiles::sha256`].
-fn fingerprint(pem: &str) -> Option<String> {
-    let certificate = pem::parse(pem).ok()?;
-    let digest = Sha256::digest(certificate.contents());
-    Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+/// A certificate without the line breaks of its PEM.
+fn der(certificate: &str) -> Option<Vec<u8>> {
+    pem::parse(certificate).ok().map(Pem::into_contents)
 }
 
 /// Sent once: imports have no idempotency token, and a second one after a lost answer would leave a

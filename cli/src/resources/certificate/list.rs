@@ -1,8 +1,9 @@
 //! Looking through ACM: which certificates are ours, and what one is like.
 
 use anyhow::Result;
-use aws_sdk_acm::types::{
-    CertificateDetail, CertificateSummary, CertificateType, Filters, KeyAlgorithm,
+use aws_sdk_acm::{
+    operation::list_tags_for_certificate::ListTagsForCertificateOutput,
+    types::{CertificateDetail, CertificateSummary, CertificateType, Filters, KeyAlgorithm},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -73,6 +74,6 @@ async fn owner(cx: &Cx, arn: &str) -> Result<Owner> {
         .await
         // It may have been deleted since it was listed.
         .unless(&NOT_FOUND, format!("reading the tags of certificate {arn}"))?;
-    let tags = answer.iter().flat_map(|answer| answer.tags());
+    let tags = answer.iter().flat_map(ListTagsForCertificateOutput::tags);
     Ok(tags::owner(&cx.names, tags.map(|tag| (tag.key(), tag.value().unwrap_or_default()))))
 }

@@ -8,7 +8,6 @@ use aws_sdk_acm::types::{
     ValidationMethod,
 };
 use aws_sdk_route53::types::{self as dns, ChangeAction, ResourceRecordSet, RrType};
-use sha2::{Digest, Sha256};
 
 use super::{
     super::route53::{change, records, same_name},
@@ -27,12 +26,12 @@ use crate::{
 const RECORD: &str = "validation record";
 
 // ACM makes the record known within seconds of the request.
-const RECORD_LIMIT: Duration = Duration::from_secs(120);
+const RECORD_LIMIT: Duration = Duration::from_mins(2);
 // ACM looks for the record every few minutes and may take half an hour (ACM user guide, "DNS validation").
-const ISSUE_LIMIT: Duration = Duration::from_secs(1800);
+const ISSUE_LIMIT: Duration = Duration::from_mins(30);
 // For a record made by hand: long enough for ACM to notice one that is there, too short to keep
 // somebody waiting who has to ask others for it.
-const BY_HAND_LIMIT: Duration = Duration::from_secs(300);
+const BY_HAND_LIMIT: Duration = Duration::from_mins(5);
 
 /// Whether a certificate of ours is, or can become, the one that is wanted.
 pub(super) fn usable(summary: &CertificateSummary, domain: &str) -> bool {
@@ -53,7 +52,7 @@ pub(super) async fn request(cx: &Cx) -> Result<String> {
         .request_certificate()
         .domain_name(domain)
         .validation_method(ValidationMethod::Dns)
-        .idempotency_token(token(cx.names.deployment(), domain)?)
+        .idempotency_token(token()?)
         .set_tags(Some(tag_list!(cx, Stage::Lb, domain, fallible Tag)?))
         .send()
         .await
@@ -63,10 +62,9 @@ pub(super) async fn request(cx: &Cx) -> Result<String> {
 
 /// Makes a repeated sending of one request one request. ACM remembers a token for an hour; were it the
 /// same for the next request, that would be answered with a certificate deleted in between.
-fn token(deployment: &str, domain: &str) -> Result<String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-    let digest = Sha256::digest(format!("{deployment} {domain} {now}"));
-    Ok(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+fn token() -> Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(format!("jitsi_{:x}", now.as_nanos()))
 }
 
 /// Compares the hosted zone with what ACM wants to see there, now and at each renewal.
@@ -153,7 +151,7 @@ pub(super) async fn issued(cx: &Cx, arn: &str, by_hand: bool) -> Result<()> {
         Err(error) if by_hand && !error.is::<crate::error::Interrupted>() => {
             Err(error.context(Hinted::user(
                 format!("the certificate for {} is not issued yet", cx.config.domain),
-                "create the record named below where the domain's DNS is kept, then run `jitsi-aws setup lb` again",
+                "create the record ACM looks for where the domain's DNS is kept, then run `jitsi-aws setup lb` again",
             )))
         }
         other => other,
@@ -202,8 +200,7 @@ mod tests {
 
     #[test]
     fn a_token_is_one_that_acm_takes() {
-        let token = token("jitsi", "meet.example.org").expect("the clock is past 1970");
-        assert_eq!(token.len(), 32);
-        assert!(token.chars().all(|c| c.is_ascii_alphanumeric()));
+        let token = token().expect("the clock is past 1970");
+        assert!(token.len() <= 32 && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
     }
 }
