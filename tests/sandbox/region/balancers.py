@@ -74,7 +74,7 @@ class Balancers:
                 description="ELB " + balancer.arn.split(":loadbalancer/")[-1],
             )
             interface.status, interface.requester_managed = "in-use", True
-            if balancer.scheme == "internet-facing":
+            if balancer.scheme != "internal":
                 interface.public_ip = self._addresses.take()
             record.interfaces.append(interface.id)
         log.info("load balancer %s provisioning", balancer.name)

@@ -10,8 +10,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from . import addresses, host, images
+from . import addresses, host, packages
 from .run_state import RunState
+from .shell import locked
 
 READY_LIMIT = 60  # seconds from the start of the supervisor until the region answers
 
@@ -78,10 +79,10 @@ def bring_up(arguments, area: Path, state: RunState) -> int:
     else:
         host.prepare(say)
         state.clean()  # what a killed sandbox left
-        images.build_base(cache, say)
-        from . import packages
-
-        repository = packages.build(cache, arguments.root / "tests/sandbox/standins", arguments.jitsi_repo, say)
+        with locked(cache / "lock"):
+            repository = packages.build(
+                cache, arguments.root / "tests/sandbox/standins", arguments.jitsi_repo, say
+            )
         argv += ["--packages", str(repository)]
     state.directory.mkdir(parents=True, exist_ok=True)
     with (state.directory / "supervisor.log").open("ab") as log:
@@ -147,6 +148,9 @@ def show_status(state: RunState, as_json: bool) -> int:
     rows += [[i["id"], i["state"], i["zone"], i["private"], i["public"], i["group"], i["lifecycle"], i["status"]]
              for i in now["instances"]]
     table(rows)
+    table([["load balancer", "state", "name", "addresses"]]
+          + [[b["name"], b["state"], b["dns_name"], " ".join(map(str, b["addresses"].values()))]
+             for b in now["balancers"]])
     table([["target group", "target", "health", ""]]
           + [[t["group"], t["id"], t["state"], t["description"]] for t in now["targets"]])
     table([["since", "activity", "", ""]]

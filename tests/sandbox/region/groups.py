@@ -60,6 +60,7 @@ class GroupRecord:
     difference_since: float | None = None
     looked_at_health: float = 0.0
     surge: int = 0  # instances wanted above the desired capacity, by an instance refresh
+    failures: int = 0  # launches in a row; each doubles the wait for the next
     failed_zones: dict[str, float] = field(default_factory=dict)
     deleting: bool = False
 
@@ -164,7 +165,8 @@ class Groups:
             return
         if record.difference_since is None:
             record.difference_since = now
-        if now - record.difference_since < self.world.delays.group_evaluation:
+        patience = self.world.delays.group_evaluation * 2 ** min(record.failures, 6)
+        if now - record.difference_since < patience:
             return
         record.difference_since = None
         if difference > 0 and "Launch" not in group._suspended_processes:
@@ -211,6 +213,7 @@ class Groups:
         activity = self._add_activity(group, "Launching a new EC2 instance", cause, details)
         if zone in self.world.knobs.zones_out:
             self.record(group).failed_zones[zone] = now
+            self.record(group).failures += 1
             message = (
                 f"We currently do not have sufficient capacity in the Availability Zone you requested ({zone}). "
                 "Launching EC2 instance failed."
@@ -221,6 +224,7 @@ class Groups:
         try:
             instance = launch_instance(group, subnet)
         except Exception as error:  # a launch template that EC2 refuses fails the activity, not the region
+            self.record(group).failures += 1
             activity.end("Failed", f"{error} Launching EC2 instance failed.")
             self._launch_event(group, activity, None, successful=False)
             log.warning("%s: launch failed: %r", group.name, error)
@@ -240,6 +244,7 @@ class Groups:
     def _launch_failed(self, group, state, member: Member, why: str, now: float) -> None:
         member.actions.clear()
         member.launch.end("Cancelled", why)
+        self.record(group).failures += 1
         self._launch_event(group, member.launch, state.instance.id, successful=False)
         if state.instance.placement.zone in self.world.knobs.zones_out:
             self.record(group).failed_zones[state.instance.placement.zone] = now
@@ -249,6 +254,7 @@ class Groups:
     def _join(self, group, state, member: Member, now: float) -> None:
         state.lifecycle_state = "InService"
         member.in_service_at = now
+        self.record(group).failures = 0
         member.launch.end("Successful")
         self._keep_registered(group, state, now)
         self._launch_event(group, member.launch, state.instance.id, successful=True)
@@ -428,7 +434,7 @@ def launch_instance(group, subnet):
     reservation = backend.run_instances(
         group.image_id,
         1,
-        group.user_data,
+        data["UserData"] if "UserData" in data else group.user_data,
         [] if groups else group.security_groups,
         instance_type=group.instance_type,
         is_instance_type_default=False,

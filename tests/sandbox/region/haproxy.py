@@ -49,6 +49,7 @@ class Config:
     """All of a load balancer."""
 
     addresses: list[str]
+    source: str | None  # the address targets are asked from: one in a zone that works
     idle_timeout: int
     listeners: list[Listener] = field(default_factory=list)
     pools: list[Pool] = field(default_factory=list)
@@ -87,6 +88,8 @@ def render(config: Config, directory: Path) -> str:
         ]
     for pool in config.pools:
         lines += [f"backend {pool.name}", "  balance roundrobin"]
+        if config.source:
+            lines.append(f"  source {config.source}")
         tls = " ssl verify none" if pool.tls else ""
         for slot in range(SLOTS):
             server = pool.servers.get(slot)
@@ -100,7 +103,7 @@ def render(config: Config, directory: Path) -> str:
 def skeleton(config: Config, directory: Path) -> str:
     """What only a reload can change: everything but the targets."""
     bare = Config(
-        config.addresses, config.idle_timeout, config.listeners,
+        config.addresses, config.source, config.idle_timeout, config.listeners,
         [Pool(p.name, p.tls) for p in config.pools], config.http2,
     )
     contents = [p.read_text() for each in config.listeners for p in each.certificates if p.exists()]

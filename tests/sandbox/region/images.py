@@ -109,6 +109,8 @@ def build_base(cache: Path, say: Callable[[str], None]) -> Path:
             in_image(work, ["apt-get", "install", "-y", "--no-install-recommends", *INSTALLED], out)
             in_image(work, ["apt-get", "clean"], out)
             in_image(work, ["systemctl", "mask", *MASKED], out)
+        # packages.py downloads from where the base came from
+        shutil.copy(work / "etc/apt/sources.list", cache / f"{layer.name}.sources")
         for path, text in FILES.items():
             target = work / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -147,14 +149,14 @@ def in_image(root: Path, argv: list[str], out) -> None:
 class Images:
     """Which layers an image consists of, lowest last as overlayfs wants them."""
 
-    def __init__(self, base: Path, made: Path) -> None:
+    def __init__(self, base: list[Path], made: Path) -> None:
         self._base = base
         self._made = made
         self._layers: dict[str, list[Path]] = {}
 
     def layers(self, image_id: str) -> list[Path]:
         """Layers of an image; every public image stands for the Debian base layer."""
-        return self._layers.get(image_id, [self._base])
+        return self._layers.get(image_id, self._base)
 
     def add(self, image_id: str, upper: Path, below: list[Path]) -> None:
         """Makes an image of an instance's changes on top of the layers it ran on."""

@@ -50,11 +50,15 @@ def listen(namespace: str | None, address: str, port: int) -> socket.socket:
     return sock
 
 
-def connect(namespace: str, address: str, port: int, timeout: float) -> socket.socket:
-    """A TCP connection made from inside the namespace."""
+def connect(
+    namespace: str, address: str, port: int, timeout: float, source: str | None = None
+) -> socket.socket:
+    """A TCP connection made from inside the namespace, from one of its addresses if that matters."""
     sock = make_socket(namespace, socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout)
+        if source is not None:
+            sock.bind((source, 0))
         sock.connect((address, port))
     except BaseException:
         sock.close()

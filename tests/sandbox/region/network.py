@@ -122,7 +122,8 @@ class Network:
             public = {o for i in interfaces for o in i.addresses.values() if o and i.routed}
             batch = []
             for address in public:
-                batch.append(f"route replace {address}/32 via {VPC_SIDE} dev v{short(vpc_id)} onlink")
+                batch.append(f"route replace {address}/32 via {VPC_SIDE} dev v{short(vpc_id)} onlink "
+                             f"src {addresses.CLIENT}")
                 self._routes[address] = vpc_id
             for address in [a for a, v in self._routes.items() if v == vpc_id and a not in public]:
                 batch.append(f"route delete {address}/32")

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from moto.ec2.models import elastic_ip_addresses, elastic_network_interfaces
+from moto.elbv2 import elbv2_backends
 
 from . import groups_api
 from .accounts import enforce
@@ -143,7 +144,17 @@ class Plane:
              if k in ("start_time", "status_code", "description", "status_message", "cause")}
             for a in self.groups.activities[:20]
         ]
+        balancers = [
+            {
+                "name": b.name,
+                "state": b.state,
+                "dns_name": b.dns_name,
+                "addresses": {c.availability_zone: c.public_ip for c in self.balancers.interfaces(b.arn)},
+            }
+            for _, backend in self.world.backends(elbv2_backends) for b in backend.load_balancers.values()
+        ]
         return {
+            "balancers": balancers,
             "instances": instances,
             "targets": targets,
             "activities": activities,

@@ -1,7 +1,10 @@
 """Runs a system program and, when it fails, says which one and why."""
 
+import fcntl
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class CommandFailed(RuntimeError):
@@ -22,3 +25,12 @@ def run(argv: Sequence[str], *, stdin: str | None = None, timeout: float = 60, e
 def attempt(argv: Sequence[str], *, timeout: float = 60) -> bool:
     """Runs `argv` where failing is an answer: already gone, not there yet."""
     return subprocess.run(argv, capture_output=True, timeout=timeout, check=False).returncode == 0
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Only one process at a time is inside; the others wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

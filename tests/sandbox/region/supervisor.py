@@ -95,7 +95,7 @@ def up(arguments, state: RunState) -> None:
 
 def data_plane(arguments, state: RunState, world, executor):
     """Network, machines, load balancers, names and metadata around the control plane."""
-    from . import dns, metadata
+    from . import dns, metadata, packages
     from .network import Network
     from .nspawn import NspawnMachines
     from .plane import Plane
@@ -105,16 +105,22 @@ def data_plane(arguments, state: RunState, world, executor):
     directory: Path = arguments.directory
     network = Network(prefix(directory))
     network.up()
-    layers = images.Images(images.base_layer(arguments.cache), directory / "images")
+    base = [images.base_layer(arguments.cache)]
+    repositories = None
+    if arguments.packages:
+        base.insert(0, arguments.packages / "layer")
+        repositories = packages.Repositories(arguments.packages / "www", network.internet)
+        state.write(jitsi_toml=str(arguments.packages / "jitsi.toml"))
+    layers = images.Images(base, directory / "images")
     machines = NspawnMachines(directory / "instances", layers, network, state.record)
     relays: dict[str, dict[str, int]] = {}
 
     def probe(request: health.CheckRequest) -> health.CheckResult:
-        namespace = traffic.namespace(request.balancer_arn)
-        if namespace is None:
+        if (origin := traffic.origin(request.balancer_arn)) is None:
             return health.CheckResult(False, "Elb.InternalError", "the load balancer is not up yet")
+        namespace, source = origin
         return health.check(
-            request, lambda r: netns.connect(namespace, r.host, r.port, r.timeout)
+            request, lambda r: netns.connect(namespace, r.host, r.port, r.timeout, source)
         )
 
     plane = Plane(world, machines, probe, executor, directory / "mail")
@@ -156,6 +162,9 @@ def data_plane(arguments, state: RunState, world, executor):
             case ("PUT", ["names", name]):
                 names.given[name.lower()] = body["target"]
                 return names.given
+            case ("PUT", ["packages"]) if repositories:
+                repositories.down = bool(body["down"])
+                return {"down": repositories.down}
             case ("GET", ["names"]):
                 return names.given
             case ("GET", ["console", instance_id]):

@@ -31,10 +31,11 @@ class Traffic:
         self._configs: dict[str, Config] = {}
         self._slots: dict[str, dict[str, int]] = {}  # target group -> instance -> slot
 
-    def namespace(self, balancer_arn: str) -> str | None:
-        """Where a load balancer's health checks come from."""
+    def origin(self, balancer_arn: str) -> tuple[str, str | None] | None:
+        """(namespace, address) a load balancer's health checks come from."""
         attachment = self.network.attachment(balancer_arn)
-        return attachment.namespace if attachment else None
+        config = self._configs.get(balancer_arn)
+        return (attachment.namespace, config.source) if attachment and config else None
 
     def proxies(self) -> dict[str, HAProxy]:
         return dict(self._proxies)
@@ -96,7 +97,8 @@ class Traffic:
         cards = self.plane.balancers.interfaces(balancer.arn)
         idle = int(balancer.attrs.get("idle_timeout.timeout_seconds", DEFAULT_IDLE_TIMEOUT))
         http2 = str(balancer.attrs.get("routing.http2.enabled", "true")).lower() == "true"
-        config = Config([c.private_ip_address for c in cards], idle, http2=http2)
+        live = [c.private_ip_address for c in cards if c.availability_zone not in self.world.knobs.zones_out]
+        config = Config([c.private_ip_address for c in cards], live[0] if live else None, idle, http2=http2)
         arns: list[str] = []
         for listener in sorted(balancer.listeners.values(), key=lambda each: int(each.port)):
             lines = []

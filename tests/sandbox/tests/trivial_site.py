@@ -8,18 +8,21 @@ import boto3
 
 HOOK = "launching"
 USER_DATA = r"""#!/bin/bash
-# Serves /healthz and a WebSocket-like echo on 443, then completes the launch lifecycle action.
+# Serves /healthz and an echo after a WebSocket handshake on 443, then completes the launch lifecycle action.
 set -eu
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=instance \
   -keyout /etc/ssl/site.key -out /etc/ssl/site.crt 2>/dev/null
 cat > /usr/local/bin/site <<'PYTHON'
-import http.server, json, os, ssl, threading, socket
+import base64, hashlib, http.server, json, os, ssl, threading, socket
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def log_message(self, *a): pass
     def do_GET(self):
         if self.headers.get("Upgrade"):
-            self.connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            key = self.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            accept = base64.b64encode(hashlib.sha1(key).digest())
+            self.connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                                    b"Upgrade: websocket\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
             while data := self.connection.recv(4096):
                 self.connection.sendall(data)
             self.close_connection = True

@@ -1,0 +1,267 @@
+"""The package repositories instances install from: Debian's real packages, and Jitsi's names around the
+stand-ins, each signed with a key made for the occasion and kept in the cache."""
+
+import hashlib
+import json
+import logging
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from . import addresses, images
+from .netns import listen
+from .shell import attempt, run
+
+log = logging.getLogger("sandbox")
+RECIPES = Path(__file__).parents[1] / "packages"
+# What Jitsi's packages and the agent ask of Debian, with what these need in turn.
+WANTED = [
+    "openjdk-17-jre-headless", "nginx", "ruby-hocon", "jq", "procps", "uuid-runtime", "openssl", "gpg",
+    "ca-certificates", "curl", "debconf-utils", "python3-slixmpp", "python3-aioice", "python3-aiohttp",
+    "python3-pyparsing", "sysvinit-utils", "lua-unbound", "unattended-upgrades",
+]
+BACKPORTED = ["prosody"]  # version 13, which Jitsi requires
+FROM_PYPI = "pyhocon==0.3.61"  # the stand-ins' one dependency that Debian has not
+# Modules of Jitsi that a configuration names and nothing here depends on: they load and do nothing.
+SILENT_MODULES = [
+    "av_moderation_component", "client_proxy", "conference_duration", "end_conference", "features_identity",
+    "filesharing_component", "limits_exception", "muc_breakout_rooms", "muc_domain_mapper", "muc_hide_all",
+    "muc_lobby_rooms", "muc_max_occupants", "muc_meeting_id", "muc_password_whitelist", "muc_rate_limit",
+    "muc_wait_for_host", "persistent_lobby", "polls_component", "room_metadata_component",
+    "speakerstats_component", "token_verification",
+]
+STANDINS = {"jitsi-videobridge2": "usr/share/jitsi-videobridge", "jicofo": "usr/share/jicofo"}
+
+
+def build(cache: Path, standins: Path, jitsi_repository: str | None, say: Callable[[str], None]) -> Path:
+    """Makes the repositories unless the cache holds them; returns the directory that is served."""
+    base = images.build_base(cache, say)
+    debian = _debian(cache, base, say)
+    target = cache / f"packages-{_fingerprint(debian, standins)}"
+    if not target.is_dir():
+        say("building the package repositories")
+        part = target.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        www = part / "www"
+        key = Key(part / "key")
+        (www / "jitsi/stable").mkdir(parents=True)
+        (part / "work").mkdir()
+        for recipe in sorted(p for p in RECIPES.iterdir() if p.is_dir()):
+            _package(recipe, standins, part / "work", www / "jitsi/stable")
+        flat(www / "jitsi", "stable", key)
+        suite(www / "debian", [d for d in debian.iterdir() if "~bpo" not in d.name], key)
+        suite(www / "prosody", list(debian.glob("prosody_*~bpo*.deb")), key)
+        (www / "key.asc").write_text(key.armored())
+        # instances trust Debian's packages through the image, not through anything they install
+        keyring = part / "layer/usr/share/keyrings/sandbox.gpg"
+        keyring.parent.mkdir(parents=True)
+        keyring.write_bytes(key.binary())
+        (part / "fingerprint").write_text(key.fingerprint)
+        shutil.rmtree(part / "work")
+        part.rename(target)
+    _settings(target, jitsi_repository)
+    return target
+
+
+def _fingerprint(debian: Path, standins: Path) -> str:
+    """Changes with any file the repositories are made of."""
+    digest = hashlib.sha256(json.dumps([WANTED, BACKPORTED, FROM_PYPI, SILENT_MODULES, debian.name]).encode())
+    for root in (RECIPES, standins):
+        for path in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()[:10]
+
+
+def _settings(target: Path, jitsi_repository: str | None) -> None:
+    """The lines of jitsi.toml that point a deployment at these repositories."""
+    here = f"http://{addresses.PACKAGES}"
+    fingerprint = (target / "fingerprint").read_text()
+    lines = []
+    for name, suite_name in (("jitsi", "stable/"), ("prosody", "{codename}")):
+        if name == "jitsi" and jitsi_repository:
+            continue
+        lines += [
+            f"[jitsi.apt.{name}]",
+            f'url = "{here}/{name}"',
+            f'suite = "{suite_name}"',
+            f'key_url = "{here}/key.asc"',
+            f'key_fingerprint = "{fingerprint}"',
+            "",
+        ]
+    (target / "jitsi.toml").write_text("\n".join(lines))
+
+
+# ---- Debian's own packages
+
+
+def _debian(cache: Path, base: Path, say: Callable[[str], None]) -> Path:
+    """Real packages with everything they depend on beyond the base image, downloaded once."""
+    digest = hashlib.sha256(json.dumps([base.name, WANTED, BACKPORTED]).encode()).hexdigest()[:10]
+    target = cache / f"debian-{digest}"
+    if target.is_dir():
+        return target
+    say("downloading Debian packages for the instances")
+    work = cache / f"debian-{digest}.part"
+    release(work)
+    root = work / "root"
+    for path in (root, work / "upper", work / "work"):
+        path.mkdir(parents=True)
+    overlay = f"lowerdir={base},upperdir={work / 'upper'},workdir={work / 'work'}"
+    run(["mount", "-t", "overlay", "-o", overlay, "sandbox-packages", str(root)])
+    try:
+        shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+        source = (base.parent / f"{base.name}.sources").read_text().split()[1]
+        listing = f"deb {source} {images.SUITE} main\ndeb {source} {images.SUITE}-backports main\n"
+        (root / "etc/apt/sources.list.d/debian.list").write_text(listing)
+        with (cache / "debian.log").open("w") as out:
+            images.in_image(root, ["apt-get", "update"], out)
+            install = ["apt-get", "install", "-y", "--no-install-recommends", "--download-only"]
+            backports = [f"{name}/{images.SUITE}-backports" for name in BACKPORTED]
+            images.in_image(root, [*install, *WANTED, *backports], out)
+            # the distribution's own version, for a machine that does not know Prosody's repository
+            images.in_image(root, [*install, *BACKPORTED], out)
+        archives = work / "archives"
+        archives.mkdir()
+        for package in (root / "var/cache/apt/archives").glob("*.deb"):
+            shutil.copy(package, archives / package.name)
+    finally:
+        attempt(["umount", str(root)])
+    archives.rename(target)
+    release(work)
+    return target
+
+
+def release(directory: Path) -> None:
+    """Removes a work directory, which an interrupted run may have left mounted."""
+    attempt(["umount", "-q", str(directory / "root")])
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+# ---- Jitsi's names
+
+
+def _package(recipe: Path, standins: Path, work: Path, out: Path) -> None:
+    """Builds one package from its recipe: control files beside `root/`, the files it installs."""
+    root = work / recipe.name
+    if (recipe / "root").is_dir():
+        shutil.copytree(recipe / "root", root)
+    control = root / "DEBIAN"
+    control.mkdir(parents=True)
+    for path in recipe.iterdir():
+        if path.is_file():
+            shutil.copy(path, control / path.name)
+            (control / path.name).chmod(0o644 if path.name in ("control", "templates") else 0o755)
+    if home := STANDINS.get(recipe.name):
+        ignored = shutil.ignore_patterns("__pycache__", "test*", "recorded", "*.md")
+        shutil.copytree(standins, root / home / "standins", ignore=ignored)
+        _pyhocon(work, root / home / "python")
+    if recipe.name == "jitsi-meet-prosody":
+        plugins = root / "usr/share/jitsi-meet/prosody-plugins"
+        for name in SILENT_MODULES:
+            (plugins / f"mod_{name}.lua").write_text("-- Stands in for Jitsi's module of this name.\n")
+    run(["dpkg-deb", "--build", "--root-owner-group", "-Zgzip", str(root), str(out)])
+
+
+def _pyhocon(work: Path, target: Path) -> None:
+    """A copy of the library, fetched with the Python that runs this."""
+    fetched = work.parent / "work-python"
+    if not fetched.is_dir():
+        run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile",
+             "--disable-pip-version-check", "--target", str(fetched), FROM_PYPI], timeout=300)
+    shutil.copytree(fetched, target)
+
+
+# ---- repositories
+
+
+class Key:
+    """A signing key without a passphrase, good for this cache and nothing else."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        home.mkdir(parents=True, mode=0o700)
+        self._gpg("--quick-generate-key", "sandbox packages", "rsa3072", "sign", "never")
+        listing = self._gpg("--list-keys", "--with-colons")
+        rows = [line.split(":") for line in listing.splitlines()]
+        self.fingerprint = next(row[9] for row in rows if row[0] == "fpr")
+
+    def _gpg(self, *arguments: str) -> str:
+        return run(["gpg", "--homedir", str(self._home), "--batch", "--quiet", "--pinentry-mode", "loopback",
+                    "--passphrase", "", *arguments])
+
+    def sign(self, path: Path) -> None:
+        """InRelease and Release.gpg beside a Release file."""
+        self._gpg("--yes", "--clearsign", "--output", str(path.with_name("InRelease")), str(path))
+        self._gpg("--yes", "--armor", "--detach-sign", "--output", str(path.with_name("Release.gpg")), str(path))
+
+    def armored(self) -> str:
+        return self._gpg("--armor", "--export")
+
+    def binary(self) -> bytes:
+        argv = ["gpg", "--homedir", str(self._home), "--batch", "--export"]
+        return subprocess.run(argv, check=True, capture_output=True, timeout=60).stdout
+
+
+def flat(root: Path, directory: str, key: Key) -> None:
+    """A repository without a pool, as Jitsi's: packages and index side by side."""
+    index = subprocess.run(["apt-ftparchive", "packages", directory], cwd=root, check=True,
+                           capture_output=True, timeout=300).stdout
+    (root / directory / "Packages").write_bytes(index)
+    _release(root / directory, ["-o", "APT::FTPArchive::Release::Origin=jitsi.org",
+                                "-o", "APT::FTPArchive::Release::Suite=stable"], key)
+
+
+def suite(root: Path, packages: list[Path], key: Key) -> None:
+    """A repository with a pool and one suite."""
+    pool, index = root / "pool", root / f"dists/{images.SUITE}/main/binary-amd64"
+    pool.mkdir(parents=True)
+    index.mkdir(parents=True)
+    for package in packages:
+        shutil.copy(package, pool / package.name.replace("%3a", ":"))
+    listing = subprocess.run(["apt-ftparchive", "packages", "pool"], cwd=root, check=True,
+                             capture_output=True, timeout=300).stdout
+    (index / "Packages").write_bytes(listing)
+    options = {"Suite": images.SUITE, "Codename": images.SUITE, "Architectures": "amd64", "Components": "main"}
+    arguments = [a for k, v in options.items() for a in ("-o", f"APT::FTPArchive::Release::{k}={v}")]
+    _release(root / f"dists/{images.SUITE}", arguments, key)
+
+
+def _release(directory: Path, options: list[str], key: Key) -> None:
+    text = run(["apt-ftparchive", *options, "release", str(directory)])
+    (directory / "Release").write_text(text)
+    key.sign(directory / "Release")
+
+
+# ---- serving
+
+
+class Repositories:
+    """The HTTP server on the sandbox's internet; `down` makes it answer 503."""
+
+    def __init__(self, directory: Path, namespace: str) -> None:
+        self.down = False
+        repositories = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            def log_message(self, *args) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                if repositories.down:
+                    self.send_error(503)
+                else:
+                    super().do_GET()
+
+        server = ThreadingHTTPServer(
+            (addresses.PACKAGES, 80), partial(Handler, directory=str(directory)), bind_and_activate=False
+        )
+        server.socket.close()
+        server.socket = listen(namespace, addresses.PACKAGES, 80)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, name="packages", daemon=True).start()
+        log.info("package repositories on http://%s", addresses.PACKAGES)
