@@ -115,6 +115,7 @@ const MISTAKES: &[Mistake] = &[
     ("one zone", &[(", \"eu-central-1b\"", "")]),
     ("zones elsewhere", &[("eu-central-1b", "eu-west-1b"), ("eu-central-1a", "euc1-az1")]),
     ("SSH from a host name", &[("203.0.113.0/24", "office.example.org")]),
+    ("SSH from one place twice", &[("203.0.113.0/24", "203.0.113.7\", \"203.0.113.7/32")]),
     ("SSH as text", &[("[\"203.0.113.0/24\"]", "\"203.0.113.0/24\"")]),
     ("no instance type", &[("t3.large", "large")]),
     ("no AMI", &[("disk_gib = 20", "disk_gib = 20\nimage = \"ubuntu-24.04\"")]),

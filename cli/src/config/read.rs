@@ -229,6 +229,7 @@ fn network(
         }
     };
     let ssh_from = table.list("ssh_from", text(ipv4_range));
+    refuse_twice(table, "ssh_from", &ssh_from, |range| *range);
     if ssh_from.iter().any(|range| range.prefix_len() == 0) {
         warnings.add(
             "network.ssh_from",
@@ -285,12 +286,7 @@ fn instance(table: &mut Section<'_>, warnings: &Warnings) -> Option<Instance> {
 
 fn emails(table: &mut Section<'_>, warnings: &Warnings) -> Vec<Email> {
     let emails = table.list("emails", text(Email::parse));
-    for (index, email) in emails.iter().enumerate() {
-        let same = |other: &Email| other.as_str().eq_ignore_ascii_case(email.as_str());
-        if emails[..index].iter().any(same) {
-            table.problem("emails", format!("lists {email} twice"));
-        }
-    }
+    refuse_twice(table, "emails", &emails, |email| email.as_str().to_lowercase());
     if !table.has("emails")
         || table.value("emails").and_then(Value::as_array).is_some_and(Vec::is_empty)
     {
@@ -300,6 +296,20 @@ fn emails(table: &mut Section<'_>, warnings: &Warnings) -> Vec<Email> {
         ));
     }
     emails
+}
+
+/// AWS refuses a rule or a subscription it has already.
+fn refuse_twice<T: std::fmt::Display, K: PartialEq>(
+    table: &mut Section<'_>,
+    key: &'static str,
+    items: &[T],
+    same: impl Fn(&T) -> K,
+) {
+    for (index, item) in items.iter().enumerate() {
+        if items[..index].iter().any(|earlier| same(earlier) == same(item)) {
+            table.problem(key, format!("lists {item} twice"));
+        }
+    }
 }
 
 /// A path, relative to the file's directory.

@@ -95,15 +95,7 @@ impl<'a> Section<'a> {
     ) -> Vec<T> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let Value::Array(items) = value else {
-            let reason = format!("is {}; write a list, [{value}]", kind(value));
-            self.problem(
-                key,
-                if value.is_string() {
-                    reason
-                } else {
-                    "must be a list, [\"…\", \"…\"]".into()
-                },
-            );
+            self.problem(key, format!("is {}; write a list, [\"…\", \"…\"]", kind(value)));
             return Vec::new();
         };
         let mut parsed = Vec::with_capacity(items.len());

@@ -163,6 +163,23 @@ proptest! {
     }
 
     #[test]
+    fn a_slip_of_the_finger_is_recognised(
+        key in prop::sample::select(vec!["deployment", "region", "domain", "vpc_cidr", "auto_scaling_group",
+            "launch_hook", "terminate_hook", "drain"]),
+        place in any::<prop::sample::Index>(),
+    ) {
+        let mut slipped: Vec<char> = key.chars().collect();
+        let place = place.index(slipped.len() - 1);
+        slipped.swap(place, place + 1);
+        let slipped: String = slipped.into_iter().collect();
+        prop_assume!(slipped != key);
+        let found = InstanceSettings::from_toml(&MINIMAL.replace(key, &slipped)).unwrap_err();
+        prop_assert_eq!(found.len(), 1, "{:?}", found);
+        prop_assert_eq!(&found[0].key, &slipped);
+        prop_assert!(found[0].reason.ends_with(&format!("did you mean `{key}`?")), "{}", found[0]);
+    }
+
+    #[test]
     fn any_value_of_any_key_is_read_or_explained(
         key in prop::sample::select(vec!["deployment", "region", "domain", "vpc_cidr", "drain", "jitsi", "watch"]),
         value in any_json(),
