@@ -17,11 +17,14 @@ use crate::run::{Life, announced, log_told};
 use crate::service;
 use crate::system::{Command, System, read_text};
 
-/// Between two looks at the bridge, and two attempts to tell the hook.
-const LOOK: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// More datagrams than this between two looks are media: a dozen keepalives are not.
 const MEDIA_DATAGRAMS: u64 = 250;
+
+/// Between two looks at the bridge, and two attempts to tell the hook.
+fn look_interval(life: &Life) -> Duration {
+    Duration::from_secs(life.node.settings.watch.component_interval)
+}
 
 /// Drains and leaves; ends only with the program.
 pub(crate) async fn depart(life: &Life, cause: Cause) -> Result<()> {
@@ -35,7 +38,7 @@ pub(crate) async fn depart(life: &Life, cause: Cause) -> Result<()> {
     }
     life.enter(Phase::Done);
     let hook = &life.node.settings.terminate_hook;
-    let mut ticks = interval(LOOK);
+    let mut ticks = interval(look_interval(life));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last_error = String::new();
     while life.progress().terminate.is_none() {
@@ -64,7 +67,7 @@ pub(crate) async fn depart(life: &Life, cause: Cause) -> Result<()> {
 async fn wait_for_people(life: &Life, cause: &Cause) {
     let mut drain = Drain::begin(Instant::now(), cause, life.node.settings.drain);
     let mut notices = life.notices.clone();
-    let mut looks = interval(LOOK);
+    let mut looks = interval(look_interval(life));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heartbeats = interval(HEARTBEAT);
     heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use crate::drain::Cause;
 use crate::imds::{Imds, SpotAction, TargetLifecycleState};
 
-const INTERVAL: Duration = Duration::from_secs(5);
 /// Stopping nginx and telling the hook takes seconds; AWS acts at the announced time.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
 
@@ -26,11 +25,11 @@ pub(crate) async fn look(imds: &Imds) -> Result<Option<Cause>> {
     Ok(imds.rebalance_recommended().await?.then_some(Cause::Rebalance))
 }
 
-/// Looks until the program ends; a cause, once seen, only ever gives way to a more urgent one.
-pub(crate) fn watch(imds: Imds) -> watch::Receiver<Option<Cause>> {
+/// Looks every `pause` until the program ends; a cause, once seen, only ever gives way to a more urgent one.
+pub(crate) fn watch(imds: Imds, pause: Duration) -> watch::Receiver<Option<Cause>> {
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(INTERVAL);
+        let mut ticks = tokio::time::interval(pause);
         let mut failing = false;
         loop {
             ticks.tick().await;

@@ -26,6 +26,8 @@ use crate::{advice, aws, config, departure, notices, service};
 /// From the agent's first start to the first meeting. Everything that needs the network gives up
 /// earlier; an instance that took longer is given up for a new one.
 const BOOT_LIMIT: Duration = Duration::from_mins(45);
+/// What a late process gets all the same: everything may be there but the meeting.
+const LEAST_BOOT: Duration = Duration::from_mins(5);
 /// The metadata service answers within seconds of boot or not at all.
 const DISCOVER_LIMIT: Duration = Duration::from_mins(5);
 /// How long AWS may be away before the launch hook is left to its own timeout.
@@ -92,13 +94,14 @@ async fn live(
     let earlier = progress.phase;
     let group = settings.auto_scaling_group.clone();
     let instance_id = identity.instance_id.clone();
+    let pause = Duration::from_secs(settings.watch.component_interval);
     let sdk = aws::load(&settings.region).await;
     let node = Arc::new(Node::new(machine, settings, sdk, identity));
     let lifecycle = Lifecycle::new(&node.sdk, &group, &instance_id);
     let life = Life {
         board,
         lifecycle,
-        notices: notices::watch(imds.clone()),
+        notices: notices::watch(imds.clone(), pause),
         progress: Arc::new(Mutex::new(progress)),
         imds,
         node,
@@ -157,8 +160,9 @@ impl Life {
     async fn boot(&self) -> anyhow::Error {
         // A reboot of a serving instance is proven in its own time, not since its birth.
         let since_birth = self.progress().launch.is_none();
-        let age = if since_birth { self.progress().age() } else { Duration::ZERO };
-        let deadline = Instant::now() + BOOT_LIMIT.saturating_sub(age);
+        let age =
+            if since_birth { self.progress().age(self.node.system()) } else { Duration::ZERO };
+        let deadline = Instant::now() + BOOT_LIMIT.saturating_sub(age).max(LEAST_BOOT);
         let left = || deadline.saturating_duration_since(Instant::now());
         let watch = async {
             self.prepare(left()).await?;
@@ -237,9 +241,9 @@ impl Life {
     /// the console shall know why.
     async fn give_up(&self, error: &anyhow::Error, journal: &Journal) {
         let step = self.board.status().phase;
+        let lines = journal.last_lines(LAST_LINES);
         self.enter(Phase::Failed);
         self.board.update(|status| status.missing = vec![format!("boot: {step}: {error:#}")]);
-        let lines = journal.last_lines(LAST_LINES);
         tracing::error!("boot failed in {step}: {error:#}");
         if let Some(next) = advice::next_step(error) {
             tracing::error!("next: {next}");

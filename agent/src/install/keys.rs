@@ -58,7 +58,9 @@ pub(super) async fn fetch(
 fn gpg<const N: usize>(arguments: [&str; N]) -> Command {
     Command::new(
         "gpg",
-        ["--homedir", FOLDER, "--batch", "--no-tty", "--quiet"].into_iter().chain(arguments),
+        ["--homedir", FOLDER, "--batch", "--no-tty", "--quiet", "--no-autostart"]
+            .into_iter()
+            .chain(arguments),
     )
 }
 
@@ -105,7 +107,7 @@ mod tests {
     fn machine() -> Fake {
         let system = Fake::with(&[("/var/lib/jitsi-agent/keys/keyring", "binary key")]);
         system.answer(
-            "gpg --homedir /var/lib/jitsi-agent/keys --batch --no-tty --quiet --with",
+            "gpg --homedir /var/lib/jitsi-agent/keys --batch --no-tty --quiet --no-autostart --with",
             0,
             LISTED,
         );

@@ -1,0 +1,152 @@
+//! The built agent against an instance made of loopback servers and scripts: what it tells AWS, what
+//! it answers, what it leaves behind. Real services are the sandbox's business.
+
+mod instance;
+mod server;
+
+use std::time::Duration;
+
+use instance::Instance;
+use serde_json::{Value, json};
+
+/// Far more than any of these takes; a test that reaches it has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_boot_that_fails_for_good_is_abandoned_with_its_reason() {
+    let instance = Instance::new();
+    instance.file("/etc/os-release", "ID=fedora\nPRETTY_NAME=\"Fedora Linux 44\"\n");
+    instance.script("dpkg-query", "exit 1");
+    let mut agent = instance.run_agent();
+    instance.aws.wait_for(PATIENCE, |call| {
+        call.contains("Action=CompleteLifecycleAction")
+            && call.contains("LifecycleHookName=team-launch")
+            && call.contains("LifecycleActionResult=ABANDON")
+            && call.contains("InstanceId=i-0123456789abcdef0")
+    });
+    let (status, public) = instance.get("/healthz");
+    assert_eq!((status, public), (503, json!({ "status": "unready", "missing": ["boot"] })));
+    let missing = instance.get("/status").1["missing"].to_string();
+    assert!(missing.contains("Fedora Linux 44 is not supported"), "{missing}");
+    assert!(agent.stop().success(), "SIGTERM is a clean end");
+    let log = agent.log();
+    assert!(log.contains("boot failed in install"), "{log}");
+    assert!(log.contains("next: launch Ubuntu 24.04"), "{log}");
+}
+
+#[test]
+fn while_services_do_not_come_up_the_hook_hears_heartbeats_and_visitors_503() {
+    let instance = Instance::new();
+    let mut agent = instance.run_agent();
+    instance.wait_for_phase(PATIENCE, "prove");
+    instance.aws.wait_for(PATIENCE, |call| call.contains("Action=RecordLifecycleActionHeartbeat"));
+    let (status, public) = instance.get("/healthz");
+    assert_eq!(status, 503);
+    assert_eq!(public["status"], "unready");
+    assert!(!instance.aws.calls().iter().any(|call| call.contains("CompleteLifecycleAction")));
+    agent.kill();
+
+    // Killed without a chance to say anything, the next one goes on where nothing is left to do.
+    instance.forget_systemctl();
+    let mut agent = instance.run_agent();
+    instance.wait_for_phase(PATIENCE, "prove");
+    assert_eq!(instance.systemctl("restart"), 0, "nothing had changed");
+    assert!(agent.stop().success());
+    for secret in instance.secrets() {
+        assert!(!agent.log().contains(&secret), "a secret in the log");
+    }
+}
+
+#[test]
+fn a_dying_instance_refuses_new_rooms_waits_for_people_and_tells_the_hook() {
+    let instance = Instance::new();
+    instance.bridge.people(2);
+    instance.metadata.set("autoscaling/target-lifecycle-state", "Terminated");
+    // As AWS does: the hook begins only when the target group has let go.
+    instance.aws.nothing_waits(true);
+    let mut agent = instance.run_agent();
+    instance.bridge.server.wait_for(PATIENCE, |call| {
+        call.starts_with("POST /colibri/shutdown")
+            && call.contains(r#"{"graceful-shutdown":"true"}"#)
+    });
+    instance.bridge.server.wait_for_another(PATIENCE, |call| call.contains("/colibri/stats"));
+    assert_eq!(instance.systemctl("stop nginx"), 0, "people are still inside");
+    assert_eq!(instance.get("/healthz").0, 503);
+
+    instance.bridge.people(0);
+    let told = |call: &str| {
+        call.contains("Action=CompleteLifecycleAction")
+            && call.contains("LifecycleHookName=team-terminate")
+            && call.contains("LifecycleActionResult=CONTINUE")
+    };
+    instance.aws.wait_for(PATIENCE, told);
+    assert_eq!(instance.systemctl("stop nginx"), 1);
+    instance.aws.nothing_waits(false);
+    instance.aws.wait_for_another(PATIENCE, told);
+    agent.kill();
+    assert!(agent.log().contains("drained: everybody has left"));
+    assert_eq!(instance.systemctl("restart"), 0, "a dying instance starts nothing");
+
+    // A successor of the killed process knows that the hook has heard already.
+    let before = instance.aws.calls().len();
+    let mut agent = instance.run_agent();
+    instance.wait_for_phase(PATIENCE, "done");
+    assert!(agent.stop().success());
+    let later = instance.aws.calls().split_off(before);
+    assert!(!later.iter().any(|call| told(call)), "{later:?}");
+}
+
+#[test]
+fn a_second_configure_changes_nothing_and_a_new_address_only_the_bridge() {
+    let instance = Instance::new();
+    let configure = || instance.agent(&["configure"]);
+    let (code, first) = configure();
+    assert_eq!(code, 0);
+    assert!(first.contains("jvb.conf") && first.contains("restarted  nginx"), "{first}");
+    assert_eq!(configure(), (0, "nothing to do\n".to_owned()));
+    instance.metadata.set("public-ipv4", "198.51.100.99");
+    let (code, changed) = configure();
+    assert_eq!(code, 0);
+    assert_eq!(changed, "wrote      /etc/jitsi/videobridge/jvb.conf\nrestarted  videobridge\n");
+}
+
+#[test]
+fn an_instance_without_a_public_address_says_so() {
+    let instance = Instance::new();
+    instance.metadata.unset("public-ipv4");
+    let (code, said) = instance.agent(&["configure"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("the instance has no public IPv4 address"), "{said}");
+}
+
+#[test]
+fn status_without_an_agent_names_the_next_step() {
+    let instance = Instance::new();
+    let (code, said) = instance.agent(&["status"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("next: systemctl status jitsi-agent"), "{said}");
+}
+
+#[test]
+fn a_bad_configuration_is_reported_whole() {
+    let instance = Instance::new();
+    let mut config: Value = serde_json::from_str(&instance::config()).unwrap();
+    config["domain"] = json!("localhost");
+    config["drain"] = json!("soon");
+    instance.file("/etc/jitsi-agent/config.json", &config.to_string());
+    let (code, said) = instance.agent(&["configure"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("domain") && said.contains("drain"), "{said}");
+}
+
+#[test]
+fn render_writes_every_file_and_nothing_else() {
+    let instance = Instance::new();
+    let out = tempfile::tempdir().unwrap();
+    let (code, said) = instance.agent(&["render", "--out", out.path().to_str().unwrap()]);
+    assert_eq!(code, 0, "{said}");
+    let text = std::fs::read_to_string(out.path().join("etc/jitsi/videobridge/jvb.conf")).unwrap();
+    assert!(text.contains("198.51.100.7"));
+    assert!(out.path().join("etc/nginx/sites-available/meet.example.com.conf").exists());
+    assert!(instance.calls_of("systemctl").is_empty());
+}

@@ -1,0 +1,92 @@
+//! A loopback HTTP server that answers by a function and remembers what it was asked.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// One request: `METHOD path`, headers, body, in this order, separated by lines.
+type Answer = dyn Fn(&str) -> (u16, String) + Send + Sync;
+
+pub struct Server {
+    pub address: SocketAddr,
+    seen: Arc<(Mutex<Vec<String>>, Condvar)>,
+}
+
+impl Server {
+    pub fn new(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let seen = Arc::<(Mutex<Vec<String>>, Condvar)>::default();
+        let answer: Arc<Answer> = Arc::new(answer);
+        let log = Arc::clone(&seen);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
+                thread::spawn(move || while exchange(&stream, &*answer, &log).is_some() {});
+            }
+        });
+        Self { address, seen }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Everything asked so far.
+    pub fn calls(&self) -> Vec<String> {
+        self.seen.0.lock().unwrap().clone()
+    }
+
+    /// Waits until some request, past or to come, is wanted.
+    pub fn wait_for(&self, limit: Duration, wanted: impl Fn(&str) -> bool) {
+        self.wait_from(0, limit, wanted);
+    }
+
+    /// The same, for requests still to come.
+    pub fn wait_for_another(&self, limit: Duration, wanted: impl Fn(&str) -> bool) {
+        let from = self.seen.0.lock().unwrap().len();
+        self.wait_from(from, limit, wanted);
+    }
+
+    fn wait_from(&self, from: usize, limit: Duration, wanted: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + limit;
+        let mut seen = self.seen.0.lock().unwrap();
+        while !seen[from..].iter().any(|call| wanted(call)) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "not asked in time; asked were {:#?}", &seen[from..]);
+            seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
+        }
+    }
+}
+
+/// `None` when the client has gone.
+fn exchange(
+    mut stream: &TcpStream,
+    answer: &Answer,
+    log: &(Mutex<Vec<String>>, Condvar),
+) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    loop {
+        let start = head.len();
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+        if head[start..].trim().is_empty() {
+            break;
+        }
+    }
+    let length = head.lines().find_map(|line| {
+        line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).ok()?;
+    let request = format!("{head}{}", String::from_utf8_lossy(&body));
+    let (status, text) = answer(&request);
+    log.0.lock().unwrap().push(request);
+    log.1.notify_all();
+    let length = text.len();
+    write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{text}").ok()
+}
