@@ -61,12 +61,13 @@ impl Resource for SiteCertificate {
         match &cx.config.certificate {
             Certificate::Import(paths) => {
                 for summary in &ours {
-                    let imported = summary.r#type() == Some(&CertificateType::Imported);
-                    let mut found = found(summary).stale(!imported);
-                    if imported {
-                        import::compare(cx, paths, &mut found).await?;
-                    }
-                    all.push(found);
+                    let found = found(summary);
+                    all.push(match summary.r#type() {
+                        Some(CertificateType::Imported) => {
+                            import::compare(cx, paths, summary, found).await?
+                        }
+                        _ => found.stale(true),
+                    });
                 }
             }
             Certificate::Existing { arn } => {

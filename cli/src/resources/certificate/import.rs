@@ -1,5 +1,5 @@
 //! A certificate from PEM files: imported once, and again to the same ARN when the files change, so
-//! that the listener need not be touched.
+//! that the listener need not be touched where ACM allows it.
 
 use std::time::SystemTime;
 
@@ -7,10 +7,11 @@ use anyhow::{Context, Result};
 use aws_sdk_acm::{
     config::{Builder, retry::RetryConfig},
     primitives::Blob,
-    types::Tag,
+    types::{CertificateSummary, KeyAlgorithm, Tag},
 };
 use jitsi_templates::settings::Problem;
 use pem::Pem;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer, public_key::PublicKey};
 
 use crate::{
     aws::Answer,
@@ -22,7 +23,7 @@ use crate::{
     tag_list,
 };
 
-pub(super) const LEAF: &str = "certificate";
+const LEAF: &str = "certificate";
 
 /// Imports the configured files, as a new certificate or over the one of `arn`.
 pub(super) async fn import(cx: &Cx, paths: &CertificatePaths, arn: Option<&str>) -> Result<String> {
@@ -68,8 +69,20 @@ pub(super) async fn import(cx: &Cx, paths: &CertificatePaths, arn: Option<&str>)
 
 /// Compares what was imported with the files. Unusable files are nothing to compare with: commands
 /// that import have looked at them before, and all others can do without.
-pub(super) async fn compare(cx: &Cx, paths: &CertificatePaths, found: &mut Found) -> Result<()> {
-    let Ok(files) = files(cx, paths) else { return Ok(()) };
+pub(super) async fn compare(
+    cx: &Cx,
+    paths: &CertificatePaths,
+    summary: &CertificateSummary,
+    mut found: Found,
+) -> Result<Found> {
+    let Ok(files) = files(cx, paths) else { return Ok(found) };
+    let Some(ours) = der(&files.certificate) else { return Ok(found) };
+    // Type and size of the key cannot change with an import to the same ARN (ACM user guide,
+    // "Reimport a certificate"): then a new one takes the place of this.
+    let imported = summary.key_algorithm().map(KeyAlgorithm::as_str);
+    if imported.is_some_and(|imported| key_algorithm(&ours).is_some_and(|ours| ours != imported)) {
+        return Ok(found.stale(true));
+    }
     let answer = cx
         .aws
         .acm
@@ -79,9 +92,9 @@ pub(super) async fn compare(cx: &Cx, paths: &CertificatePaths, found: &mut Found
         .await
         .doing(format!("reading certificate {}", found.id))?;
     let imported = der(answer.certificate().unwrap_or_default());
-    let same = imported.is_some() && imported == der(&files.certificate);
-    found.compare(LEAF, if same { "that of the files" } else { "another" }, "that of the files");
-    Ok(())
+    let actual = if imported == Some(ours) { "that of the files" } else { "another" };
+    found.compare(LEAF, actual, "that of the files");
+    Ok(found)
 }
 
 fn files(cx: &Cx, paths: &CertificatePaths) -> Result<CertificateFiles, Vec<Problem>> {
@@ -92,6 +105,20 @@ fn files(cx: &Cx, paths: &CertificatePaths) -> Result<CertificateFiles, Vec<Prob
 /// A certificate without the line breaks of its PEM.
 fn der(certificate: &str) -> Option<Vec<u8>> {
     pem::parse(certificate).ok().map(Pem::into_contents)
+}
+
+/// The key of a certificate as ACM names it.
+fn key_algorithm(certificate: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    match certificate.public_key().parsed().ok()? {
+        PublicKey::RSA(key) => Some(format!("RSA_{}", key.key_size())),
+        PublicKey::EC(point) => match point.key_size() {
+            256 => Some("EC_prime256v1".to_owned()),
+            384 => Some("EC_secp384r1".to_owned()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Sent once: imports have no idempotency token, and a second one after a lost answer would leave a
