@@ -20,8 +20,8 @@ use tokio_rustls::rustls::{
 use crate::failure::Failure;
 use crate::target::{Target, Tls};
 
-/// An open connection to the site.
-pub(crate) type Connection = TlsStream<TcpStream>;
+/// An open connection to the site; boxed, as rustls' state is large to pass around.
+pub(crate) type Connection = Box<TlsStream<TcpStream>>;
 
 /// How to open connections to the site.
 pub(crate) struct Way {
@@ -67,7 +67,7 @@ impl Way {
         let failure = |e: std::io::Error| Failure::Tls { address, why: e.to_string() };
         // Small stanzas, each waiting for the answer to the one before.
         tcp.set_nodelay(true).map_err(failure)?;
-        self.tls.connect(self.server_name.clone(), tcp).await.map_err(failure)
+        self.tls.connect(self.server_name.clone(), tcp).await.map(Box::new).map_err(failure)
     }
 }
 

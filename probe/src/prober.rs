@@ -52,7 +52,7 @@ impl Prober {
         let mut bridge = Vec::new();
         let room = Room::random(&self.target.muc_domain);
         let result = match &room {
-            // On the heap: the states of TLS and WebSockets are large to carry around.
+            // On the heap, so that callers need not carry the states of TLS and WebSocket around.
             Ok(room) => Box::pin(meeting.hold(room, &mut course, &mut bridge)).await,
             Err(failure) => Err(failure.clone()),
         };
@@ -118,8 +118,8 @@ impl Meeting<'_> {
             course
                 .step(StepName::ConferenceRequest, limits.conference_request, JICOFO, async {
                     let address = room.address();
-                    let focus =
-                        request_conference(connection.await?, domain, &address, token).await?;
+                    let request = request_conference(connection.await?, domain, &address, token);
+                    let focus = Box::pin(request).await?;
                     Ok(((), format!("{focus} is ready")))
                 })
                 .await?;
@@ -130,7 +130,7 @@ impl Meeting<'_> {
             .step(StepName::LogIn, limits.log_in, "Prosody", async {
                 let connection = take(&mut spare, way, &address);
                 let log_in = |nick, connection: Connection| {
-                    Participant::log_in(connection, domain, auth, room, token, nick)
+                    Box::pin(Participant::log_in(connection, domain, auth, room, token, nick))
                 };
                 let (one, two) = try_join(async { log_in(one, connection.await?).await }, async {
                     log_in(two, way.connect(&address).await?).await
@@ -199,6 +199,7 @@ impl Meeting<'_> {
     }
 }
 
+/// Names who was asked.
 const JICOFO: &str = "jicofo, asked for a conference,";
 
 /// The connection at hand, else a new one.

@@ -16,7 +16,7 @@ pub enum StepName {
     Connect,
     /// Ask jicofo for the room. With an account this comes after [`StepName::LogIn`].
     ConferenceRequest,
-    /// Open two XMPP WebSockets and log in.
+    /// Open two WebSocket connections and log in.
     LogIn,
     /// Both participants join the room.
     Join,

@@ -1,6 +1,7 @@
 //! The meeting probe against a whole site: what Jitsi's own health answers say, and what is true.
 //! Needs root, Prosody, nginx, nftables and the stand-ins' Python libraries; skipped with a line
 //! on stderr without them, failed without them when `REQUIRE_SITE_TESTS` is set.
+#![expect(clippy::print_stderr, clippy::unwrap_used, reason = "a test fails by panicking and logs")]
 
 #[path = "probe/site.rs"]
 mod site;
@@ -21,7 +22,7 @@ fn seconds(seconds: u64) -> Duration {
 fn a_meeting_is_held_and_leaves_nothing_behind() {
     on_site(Plan::default(), async |site| {
         site.until_held().await;
-        let prober = Prober::new(site.target()).unwrap();
+        let prober = Prober::new(site::target()).unwrap();
         for _ in 0..5 {
             let report = prober.hold_meeting(&mut ()).await;
             assert!(report.held(), "{report:?}");
@@ -42,7 +43,7 @@ fn a_token_does_no_harm_where_none_is_asked_for() {
     // Jitsi's token authentication is not among Prosody's stock modules; the way there is.
     on_site(Plan::default(), async |site| {
         site.until_held().await;
-        let mut target = site.target();
+        let mut target = site::target();
         target.auth = Auth::Token { app_id: "app".into(), app_secret: Secret::new("secret") };
         let report = Prober::new(target).unwrap().hold_meeting(&mut ()).await;
         assert!(report.held(), "{report:?}");
@@ -51,8 +52,8 @@ fn a_token_does_no_harm_where_none_is_asked_for() {
 
 #[test]
 fn an_account_opens_a_site_that_wants_one() {
-    on_site(Plan { secure: true, ..Plan::default() }, async |site| {
-        let mut target = site.target();
+    on_site(Plan { secure: true, ..Plan::default() }, async |_site| {
+        let mut target = site::target();
         // Without mod_client_proxy: the account itself.
         target.focus = format!("focus@auth.{}/focus", site::DOMAIN);
         target.auth = account("probe secret");
@@ -67,18 +68,18 @@ fn an_account_opens_a_site_that_wants_one() {
         let report = Prober::new(target).unwrap().hold_meeting(&mut ()).await;
         assert_eq!(report.failed_step, Some(StepName::ConferenceRequest));
     });
+}
 
-    fn account(password: &str) -> Auth {
-        Auth::Account { username: "probe".into(), password: Secret::new(password) }
-    }
+fn account(password: &str) -> Auth {
+    Auth::Account { username: "probe".into(), password: Secret::new(password) }
 }
 
 #[test]
 fn blocked_udp_is_green_for_jitsi() {
     on_site(Plan::default(), async |site| {
         site.until_held().await;
-        site.block_udp();
-        let mut target = site.target();
+        site::block_udp();
+        let mut target = site::target();
         target.limits.media = seconds(1);
         let report = Prober::new(target).unwrap().hold_meeting(&mut ()).await;
         assert_eq!(report.failed_step, Some(StepName::Media));
@@ -252,7 +253,7 @@ fn prosodys_absence_is_named_and_survived() {
 fn a_stopped_program_counts_as_silent() {
     on_site(Plan::default(), async |site| {
         site.until_held().await;
-        let mut target = site.target();
+        let mut target = site::target();
         target.limits.conference_request = seconds(1);
         target.limits.log_in = seconds(1);
         target.limits.offer = seconds(1);
@@ -279,7 +280,7 @@ fn a_stopped_program_counts_as_silent() {
 fn an_interrupted_probe_leaves_nobody_behind() {
     on_site(Plan::default(), async |site| {
         site.until_held().await;
-        let prober = Prober::new(site.target()).unwrap();
+        let prober = Prober::new(site::target()).unwrap();
         for stage in ["room", "local_endpoints"] {
             let mut deaf = ();
             let reached = until(

@@ -1,5 +1,6 @@
 //! Whole probes against a scripted site in the same process: every way a meeting can fail has
 //! its own words, takes no longer than allowed, and leaves nothing behind.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod server;
 

@@ -1,4 +1,4 @@
-//! A site in one task: TLS, the conference request, XMPP WebSockets and a bridge, each of which
+//! A site in one task: TLS, the conference request, XMPP streams and a bridge, each of which
 //! can be told to fail. It says what Prosody, jicofo and JVB say, in their order.
 
 use std::net::SocketAddr;
@@ -9,7 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use futures_util::{SinkExt, StreamExt};
 use minidom::Element;
 use stun_types::message::{
-    IntegrityAlgorithm, Message as Stun, MessageWriteExt, MessageWriteVec, ShortTermCredentials,
+    IntegrityAlgorithm, Message as Stun, MessageWrite, MessageWriteExt, MessageWriteVec,
+    ShortTermCredentials,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -137,7 +138,6 @@ async fn answer_checks(socket: UdpSocket, password: Option<&str>) {
         let credentials = ShortTermCredentials::new(password.into()).into();
         answer.add_message_integrity(&credentials, IntegrityAlgorithm::Sha1).unwrap();
         answer.add_fingerprint().unwrap();
-        use stun_types::message::MessageWrite;
         socket.send_to(&answer.finish(), from).await.unwrap();
     }
     std::future::pending::<()>().await;

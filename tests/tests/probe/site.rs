@@ -83,7 +83,7 @@ pub(crate) fn on_site(plan: Plan, test: impl AsyncFnOnce(Site) + Send + 'static)
 pub(crate) fn skip(missing: &str) {
     // Not `eprintln!`, which the test harness swallows.
     let name = std::thread::current().name().unwrap_or_default().to_owned();
-    writeln!(std::io::stderr(), "SKIPPED {name}: {missing}").unwrap();
+    std::io::stderr().write_all(format!("SKIPPED {name}: {missing}\n").as_bytes()).unwrap();
     assert!(
         std::env::var_os("REQUIRE_SITE_TESTS").is_none(),
         "REQUIRE_SITE_TESTS is set, but {missing}"
@@ -260,27 +260,13 @@ impl Site {
         }
     }
 
-    /// The site as the agent on the instance probes it.
-    pub(crate) fn target(&self) -> Target {
-        let mut target = Target::new(DOMAIN);
-        target.connect = Some("127.0.0.1:443".into());
-        target.tls = Tls::AcceptAny;
-        target.mapping = Some(Mapping { local: PRIVATE.into(), public: PUBLIC.into() });
-        target
-    }
-
     pub(crate) async fn probe(&self) -> Report {
-        Prober::new(self.target()).unwrap().hold_meeting(&mut ()).await
+        Prober::new(target()).unwrap().hold_meeting(&mut ()).await
     }
 
     /// Probes until a meeting is held: the first ones after a start may fail.
     pub(crate) async fn until_held(&self) {
         until(async || self.probe().await.held(), "a meeting").await;
-    }
-
-    /// Drops what comes in on the bridge's port.
-    pub(crate) fn block_udp(&self) {
-        run("nft", &["add rule ip ec2 in udp dport 10000 drop"]);
     }
 
     /// Names of the conferences jicofo knows.
@@ -306,6 +292,20 @@ impl Drop for Site {
             }
         }
     }
+}
+
+/// The site as the agent on the instance probes it.
+pub(crate) fn target() -> Target {
+    let mut target = Target::new(DOMAIN);
+    target.connect = Some("127.0.0.1:443".into());
+    target.tls = Tls::AcceptAny;
+    target.mapping = Some(Mapping { local: PRIVATE.into(), public: PUBLIC.into() });
+    target
+}
+
+/// Drops what comes in on the bridge's port.
+pub(crate) fn block_udp() {
+    run("nft", &["add rule ip ec2 in udp dport 10000 drop"]);
 }
 
 /// People in a meeting.
