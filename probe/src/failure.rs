@@ -168,6 +168,10 @@ impl Failure {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Resolve { .. } => "the domain's record must point to the load balancer",
+            Self::Tls { .. } => {
+                "the certificate must name the domain, be valid today, and come from an authority \
+                 this machine trusts"
+            }
             Self::RequestRefused { by_load_balancer: true, .. }
             | Self::WebSocketRefused { by_load_balancer: true, .. } => {
                 "the load balancer has no healthy target, or its target does not answer"

@@ -274,6 +274,14 @@ async fn the_way_to_the_site_is_checked() {
     assert_eq!(report.failed_step, Some(StepName::Connect));
     assert!(report.reason.unwrap().contains("no connection to 127.0.0.1:"));
 
+    // The scripted site's certificate is its own, as the agent's nginx's is.
+    let site = start(Script::default()).await;
+    target.connect = Some(site.address.to_string());
+    target.tls = Tls::Verify;
+    let report = Prober::new(target.clone()).unwrap().hold_meeting(&mut ()).await;
+    assert_eq!(report.failed_step, Some(StepName::Connect));
+    assert!(report.reason.unwrap().contains("invalid peer certificate"));
+
     target.connect = Some("no port".into());
     assert!(matches!(Prober::new(target).err(), Some(Failure::Setup(_))));
 }
