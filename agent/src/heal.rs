@@ -79,6 +79,13 @@ impl Healer {
         Some(suspect)
     }
 
+    /// Told when components were started for another reason than illness: they get their time.
+    pub fn started(&mut self, now: Instant, components: &[Component]) {
+        for component in components {
+            self.histories.entry(*component).or_default().last_restart = Some(now);
+        }
+    }
+
     /// Restarts so far, per component.
     pub fn restarts(&self, component: Component) -> u32 {
         self.histories.get(&component).map_or(0, |history| history.restarts)
@@ -169,6 +176,16 @@ mod tests {
         let mut healer = Healer::default();
         let dead = Symptoms { dead: vec![Component::Jicofo], ..ill(&[Component::Jicofo]) };
         assert_eq!(healer.decide(Instant::now(), &dead), Some(Component::Jicofo));
+    }
+
+    #[test]
+    fn what_was_just_started_gets_its_time() {
+        let start = Instant::now();
+        let mut healer = Healer::default();
+        healer.started(start, &Component::ALL);
+        let dead = Symptoms { dead: vec![Component::Jicofo], ..ill(&[Component::Jicofo]) };
+        assert_eq!(healer.decide(after(19, start), &dead), None);
+        assert_eq!(healer.decide(after(20, start), &dead), Some(Component::Jicofo));
     }
 
     #[test]

@@ -6,8 +6,20 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::time::{Instant, sleep};
 
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// How long to pause between attempts.
+#[derive(Clone, Copy, Debug)]
+pub struct Pauses {
+    first: Duration,
+    longest: Duration,
+}
+
+impl Pauses {
+    /// For what is far away: a network, AWS, a whole boot.
+    pub const FAR: Self = Self { first: Duration::from_secs(2), longest: Duration::from_mins(1) };
+    /// For a program on this machine that is just starting.
+    pub const NEAR: Self =
+        Self { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
+}
 
 /// A link of an error chain that says trying again is pointless.
 #[derive(Debug)]
@@ -33,14 +45,24 @@ pub fn is_hopeless(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Hopeless>().is_some()
 }
 
-/// Tries until it works, it is [`Hopeless`], or `limit` is over.
+/// [`retry_with`] the pauses for what is far away.
 pub async fn retry<T, F: Future<Output = Result<T>>>(
+    what: &str,
+    limit: Duration,
+    attempt: impl FnMut() -> F,
+) -> Result<T> {
+    retry_with(Pauses::FAR, what, limit, attempt).await
+}
+
+/// Tries until it works, it is [`Hopeless`], or `limit` is over.
+pub async fn retry_with<T, F: Future<Output = Result<T>>>(
+    pauses: Pauses,
     what: &str,
     limit: Duration,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T> {
     let deadline = Instant::now() + limit;
-    let mut pause = FIRST_PAUSE;
+    let mut pause = pauses.first;
     for attempts in 1_u32.. {
         let error = match attempt().await {
             Ok(value) => return Ok(value),
@@ -53,9 +75,11 @@ pub async fn retry<T, F: Future<Output = Result<T>>>(
             return Err(error)
                 .with_context(|| format!("{what}: gave up after {attempts} attempts"));
         }
-        tracing::warn!("{what}: {error:#}; trying again in {} s", pause.as_secs());
+        if pause >= Pauses::FAR.first {
+            tracing::warn!("{what}: {error:#}; trying again in {} s", pause.as_secs());
+        }
         sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(pauses.longest);
     }
     unreachable!("the loop ends by returning")
 }

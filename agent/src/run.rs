@@ -91,7 +91,6 @@ async fn live(
     );
     board.update(|status| status.identity = Some(identity.clone()));
     let progress = Progress::load(&*machine.system, &identity.instance_id)?;
-    let earlier = progress.phase;
     let group = settings.auto_scaling_group.clone();
     let instance_id = identity.instance_id.clone();
     let pause = Duration::from_secs(settings.watch.component_interval);
@@ -106,11 +105,11 @@ async fn live(
         imds,
         node,
     };
-    if matches!(earlier, Phase::Drain | Phase::Done)
-        && let Some(cause) = notices::look(&life.imds).await?
-    {
-        tracing::info!("an earlier process was draining already");
-        return departure::depart(&life, cause).await;
+    // A process that was killed while draining, or an instance that dies young: nothing is begun.
+    match notices::look(&life.imds).await {
+        Ok(Some(cause)) => return departure::depart(&life, cause).await,
+        Ok(None) => {}
+        Err(error) => tracing::warn!("looking for notices: {error:#}"),
     }
     life.boot_and_watch(journal).await
 }

@@ -46,7 +46,7 @@ pub(crate) struct Watch<'a> {
     proof: Proof,
     failed_step: Option<StepName>,
     faults: Vec<String>,
-    cure: Task<Result<()>>,
+    cure: Task<Result<Vec<Component>>>,
     look: Task<Result<Identity>>,
     bytes: Option<u64>,
     minutes: u64,
@@ -60,12 +60,15 @@ impl<'a> Watch<'a> {
             strikes: settings.watch.strikes,
             media_grace: Duration::from_secs(settings.watch.media_grace),
         };
+        let mut healer = Healer::default();
+        // Configuring has just started what did not run.
+        healer.started(Instant::now(), &Component::ALL);
         Ok(Self {
             life,
             deadline: Instant::now() + limit,
             proven: false,
             verdict: Verdict::new(policy),
-            healer: Healer::default(),
+            healer,
             metrics: Metrics::new(&life.node.sdk, &settings.deployment),
             prober: Arc::new(life.node.prober()?),
             meeting: Task::default(),
@@ -88,7 +91,7 @@ impl<'a> Watch<'a> {
         loop {
             tokio::select! {
                 report = self.meeting.ended() => self.meeting_ended(report),
-                cured = self.cure.ended() => cured_or_not(cured),
+                cured = self.cure.ended() => self.cured(cured),
                 identity = self.look.ended() => self.looked(identity),
                 _ = minutes.tick() => self.every_minute(),
                 () = sleep_until(next_round) => {
@@ -204,20 +207,28 @@ impl<'a> Watch<'a> {
         self.proof = Proof::None;
         self.cure.start(async move {
             let outcome = node.converge(again).await;
-            let restarted = match outcome {
+            let mut restarted = match outcome {
                 Ok(outcome) => outcome.restarted,
                 Err(error) => {
                     tracing::error!("putting the configuration right: {error:#}");
                     Vec::new()
                 }
             };
-            match component {
-                Some(component) if !restarted.contains(&component) => {
-                    systemctl(node.system(), "restart", component).await
-                }
-                _ => Ok(()),
+            if let Some(component) = component
+                && !restarted.contains(&component)
+            {
+                systemctl(node.system(), "restart", component).await?;
+                restarted.push(component);
             }
+            Ok(restarted)
         });
+    }
+
+    fn cured(&mut self, cured: Result<Result<Vec<Component>>>) {
+        match cured.and_then(|cured| cured) {
+            Ok(restarted) => self.healer.started(Instant::now(), &restarted),
+            Err(error) => tracing::error!("{error:#}"),
+        }
     }
 
     fn start_meeting(&mut self) {
@@ -313,12 +324,6 @@ impl<'a> Watch<'a> {
             Err(error) => tracing::error!("{error:#}"),
         }
         self.cure(None);
-    }
-}
-
-fn cured_or_not(cured: Result<Result<()>>) {
-    if let Err(error) = cured.and_then(|cured| cured) {
-        tracing::error!("{error:#}");
     }
 }
 

@@ -10,7 +10,7 @@ use jitsi_templates::{Secret, Secrets};
 
 use super::applied::sha256;
 use crate::advice::Advice;
-use crate::retry::retry;
+use crate::retry::{Pauses, retry_with};
 use crate::system::{Command, System};
 
 /// Prosody's console is there about a second after its start.
@@ -65,7 +65,7 @@ pub(super) async fn ensure(
         commands.push(format!("user:create({jid}, {password})"));
         commands.push(format!("user:password({jid}, {password})"));
     }
-    retry("setting Prosody's accounts", CONSOLE_LIMIT, || async {
+    retry_with(Pauses::NEAR, "asking Prosody's console", CONSOLE_LIMIT, || async {
         let answers = console(system, &commands).await?;
         for (pair, account) in answers.chunks(2).zip(accounts) {
             // The first of the two may fail because the account is there; the second may not.

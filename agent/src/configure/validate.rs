@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use jitsi_templates::{Consumer, OwnedFile};
+use serde_json::Value;
 
 use crate::advice::Advice;
 use crate::system::{Command, System};
@@ -12,37 +13,35 @@ use crate::system::{Command, System};
 /// The parser Jitsi's packages bring along.
 const HOCON: &str = "/usr/bin/hocon";
 
-/// Keys without which a Java service runs and serves nobody, with the kind of value it takes. A wrong
-/// type leaves a process that never serves and never exits.
-const KEYS: [(Consumer, &str, Kind); 9] = [
-    (Consumer::Videobridge, "videobridge.apis.xmpp-client.configs.shard.PASSWORD", Kind::Text),
-    (Consumer::Videobridge, "videobridge.apis.xmpp-client.configs.shard.MUC_JIDS", Kind::Text),
-    (Consumer::Videobridge, "videobridge.apis.rest.enabled", Kind::True),
-    (Consumer::Videobridge, "videobridge.rest.shutdown.enabled", Kind::True),
-    (Consumer::Videobridge, "videobridge.ice.udp.port", Kind::Port),
-    (Consumer::Videobridge, "ice4j.harvest.mapping.static-mappings", Kind::Any),
-    (Consumer::Jicofo, "jicofo.xmpp.client.password", Kind::Text),
-    (Consumer::Jicofo, "jicofo.bridge.brewery-jid", Kind::Text),
-    (Consumer::Jicofo, "jicofo.health.enabled", Kind::True),
+/// Values without which a Java service runs and serves nobody, as JSON pointers below the program's
+/// section, with the kind they must be. A wrong type leaves a process that never serves and never
+/// exits.
+const VIDEOBRIDGE: [(&str, Kind); 5] = [
+    ("/apis/xmpp-client/configs/shard/PASSWORD", Kind::Text),
+    ("/apis/xmpp-client/configs/shard/MUC_JIDS", Kind::Text),
+    ("/apis/rest/enabled", Kind::True),
+    ("/rest/shutdown/enabled", Kind::True),
+    ("/ice/udp/port", Kind::Port),
+];
+const JICOFO: [(&str, Kind); 3] = [
+    ("/xmpp/client/password", Kind::Text),
+    ("/bridge/brewery-jid", Kind::Text),
+    ("/health/enabled", Kind::True),
 ];
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Any,
     Text,
     True,
     Port,
 }
 
 impl Kind {
-    /// Whether `json` is of this kind.
-    fn takes(self, json: &str) -> bool {
-        let json = json.trim();
+    fn takes(self, value: &Value) -> bool {
         match self {
-            Self::Any => !json.is_empty(),
-            Self::Text => json.len() > 2 && json.starts_with('"'),
-            Self::True => json == "true",
-            Self::Port => json.parse::<u16>().is_ok_and(|port| port > 0),
+            Self::Text => value.as_str().is_some_and(|text| !text.is_empty()),
+            Self::True => value.as_bool() == Some(true),
+            Self::Port => value.as_u64().is_some_and(|port| (1..=0xffff).contains(&port)),
         }
     }
 }
@@ -56,14 +55,18 @@ pub(super) async fn all(
     if told.contains(&Consumer::Prosody) {
         prosody(system).await?;
     }
-    for consumer in [Consumer::Jicofo, Consumer::Videobridge] {
+    let java = [
+        (Consumer::Jicofo, "jicofo", &JICOFO[..]),
+        (Consumer::Videobridge, "videobridge", &VIDEOBRIDGE[..]),
+    ];
+    for (consumer, section, values) in java {
         let hocon = |file: &&OwnedFile| {
             file.consumer == consumer && file.path.extension().is_some_and(|ext| ext == "conf")
         };
         if told.contains(&consumer)
             && let Some(file) = files.iter().find(hocon)
         {
-            hocon_file(system, file).await?;
+            hocon_file(system, &file.path, section, values).await?;
         }
     }
     if told.contains(&Consumer::Nginx) {
@@ -91,24 +94,36 @@ async fn prosody(system: &dyn System) -> Result<()> {
         .context(Advice::new("checking Prosody's configuration", "prosodyctl check config"))
 }
 
-async fn hocon_file(system: &dyn System, file: &OwnedFile) -> Result<()> {
+/// Has the whole section read at once: the parser is a Ruby program, and its start is what it costs.
+async fn hocon_file(
+    system: &dyn System,
+    path: &Path,
+    section: &str,
+    values: &[(&str, Kind)],
+) -> Result<()> {
     if !system.exists(Path::new(HOCON)) {
-        tracing::warn!("{HOCON} is missing: {} goes unchecked", file.path.display());
+        tracing::warn!("{HOCON} is missing: {} goes unchecked", path.display());
         return Ok(());
     }
-    let path = file.path.to_string_lossy();
-    for (_, key, kind) in KEYS.iter().filter(|(consumer, ..)| *consumer == file.consumer) {
-        let command = Command::new("hocon", ["-j", "-f", &path, "get", key]);
-        let output = system.run(&command).await?;
-        if !output.ok() {
-            // A Ruby program: what it has to say is in the first line, the rest is where.
-            let said = output.stderr.lines().next().unwrap_or("it said nothing").to_owned();
-            bail!(Advice::new(
-                format!("checking {path}: {key}: {said}"),
-                format!("hocon -f {path} get {key}")
-            ));
-        }
-        ensure!(kind.takes(&output.stdout), "checking {path}: {key} has a value of the wrong kind");
+    let next = || format!("hocon -f {} get {section}", path.display());
+    let file = path.to_string_lossy();
+    let command = Command::new("hocon", ["-j", "-f", &file, "get", section]);
+    let output = system.run(&command).await?;
+    if !output.ok() {
+        // What it has to say is in the first line, the rest is where.
+        let said = output.stderr.lines().next().unwrap_or("it said nothing").to_owned();
+        bail!(Advice::new(format!("checking {file}: {said}"), next()));
+    }
+    let read: Value = serde_json::from_str(&output.stdout)
+        .with_context(|| format!("checking {file}: the parser printed no JSON"))?;
+    for (pointer, kind) in values {
+        // The value itself stays out of the message: some of them are secrets.
+        let right = read.pointer(pointer).is_some_and(|value| kind.takes(value));
+        let key = format!("{section}{}", pointer.replace('/', "."));
+        ensure!(
+            right,
+            Advice::new(format!("checking {file}: {key} is missing or of the wrong kind"), next())
+        );
     }
     Ok(())
 }
@@ -140,12 +155,19 @@ mod tests {
     async fn a_value_of_the_wrong_kind_is_named_and_never_shown() {
         let system = Fake::with(&[(HOCON, "")]);
         let file = file("/etc/jitsi/jicofo/jicofo.conf", Consumer::Jicofo);
-        system.answer("hocon", 0, "\"a\"\n");
-        system.answer("hocon -j -f /etc/jitsi/jicofo/jicofo.conf get jicofo.health", 0, "true\n");
+        let read = |enabled: &str| {
+            format!(
+                r#"{{"xmpp":{{"client":{{"password":"p"}}}},"bridge":{{"brewery-jid":"b"}},
+                "health":{{"enabled":{enabled}}}}}"#
+            )
+        };
         let files = [file];
+        system.answer("hocon -j -f /etc/jitsi/jicofo/jicofo.conf get jicofo", 0, &read("true"));
         all(&system, &files, &told(Consumer::Jicofo)).await.unwrap();
-        system.answer("hocon -j -f /etc/jitsi/jicofo/jicofo.conf get jicofo.health", 0, "\"yes\"");
+        system.answer("hocon", 0, &read("\"yes\""));
         let error = all(&system, &files, &told(Consumer::Jicofo)).await.unwrap_err().to_string();
-        assert!(error.contains("jicofo.health.enabled") && !error.contains("yes"));
+        assert!(error.contains("jicofo.health.enabled") && !error.contains("yes"), "{error}");
+        system.answer("hocon", 1, "");
+        assert!(all(&system, &files, &told(Consumer::Jicofo)).await.is_err());
     }
 }

@@ -18,16 +18,16 @@ use tempfile::TempDir;
 
 use crate::server::Server;
 
-pub struct Instance {
+pub(crate) struct Instance {
     root: TempDir,
     agent: SocketAddr,
-    pub metadata: Metadata,
-    pub aws: Aws,
-    pub bridge: Bridge,
+    pub(crate) metadata: Metadata,
+    pub(crate) aws: Aws,
+    pub(crate) bridge: Bridge,
 }
 
 /// What user-data would have written, with the shortest intervals.
-pub fn config() -> String {
+pub(crate) fn config() -> String {
     json!({
         "deployment": "team", "region": "eu-central-1", "domain": "meet.example.com",
         "vpc_cidr": "10.0.0.0/16", "auto_scaling_group": "team", "launch_hook": "team-launch",
@@ -39,7 +39,7 @@ pub fn config() -> String {
 
 impl Instance {
     /// Packages are installed; nothing is configured and no service runs.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let instance = Self {
             root: tempfile::tempdir().expect("a folder"),
             agent: free_address(),
@@ -71,14 +71,14 @@ impl Instance {
         self.root.path().join(path.trim_start_matches('/'))
     }
 
-    pub fn file(&self, path: &str, text: &str) {
+    pub(crate) fn file(&self, path: &str, text: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
         fs::write(path, text).expect("the file");
     }
 
     /// A program that notes its arguments and runs `body`.
-    pub fn script(&self, name: &str, body: &str) {
+    pub(crate) fn script(&self, name: &str, body: &str) {
         let calls = self.path(&format!("/calls/{name}"));
         fs::create_dir_all(self.path("/calls")).expect("the folder");
         self.file(
@@ -90,22 +90,22 @@ impl Instance {
     }
 
     /// Arguments of each call of a script.
-    pub fn calls_of(&self, name: &str) -> Vec<String> {
+    pub(crate) fn calls_of(&self, name: &str) -> Vec<String> {
         let text = fs::read_to_string(self.path(&format!("/calls/{name}"))).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
     /// How often `systemctl` was called so.
-    pub fn systemctl(&self, arguments: &str) -> usize {
+    pub(crate) fn systemctl(&self, arguments: &str) -> usize {
         self.calls_of("systemctl").iter().filter(|call| call.starts_with(arguments)).count()
     }
 
-    pub fn forget_systemctl(&self) {
+    pub(crate) fn forget_systemctl(&self) {
         fs::remove_file(self.path("/calls/systemctl")).expect("there were calls");
     }
 
     /// The generated secrets.
-    pub fn secrets(&self) -> Vec<String> {
+    pub(crate) fn secrets(&self) -> Vec<String> {
         let text = fs::read(self.path("/var/lib/jitsi-agent/secrets.json")).expect("secrets");
         let kept: Value = serde_json::from_slice(&text).expect("JSON");
         let secrets = kept["secrets"].as_object().expect("an object");
@@ -133,7 +133,7 @@ impl Instance {
     }
 
     /// Runs a command to its end: exit code, and everything it printed.
-    pub fn agent(&self, arguments: &[&str]) -> (i32, String) {
+    pub(crate) fn agent(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.command(arguments).output().expect("the agent runs");
         let quiet = output.status.success();
         let errors =
@@ -143,7 +143,7 @@ impl Instance {
     }
 
     /// Starts `jitsi-agent run`.
-    pub fn run_agent(&self) -> Agent {
+    pub(crate) fn run_agent(&self) -> Agent {
         let mut child = self.command(&["run"]).stderr(Stdio::piped()).spawn().expect("it starts");
         let mut stderr = child.stderr.take().expect("piped");
         let log = Arc::<Mutex<String>>::default();
@@ -158,7 +158,7 @@ impl Instance {
     }
 
     /// Asks the running agent.
-    pub fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         self.try_get(path).expect("the agent answers")
     }
 
@@ -171,7 +171,7 @@ impl Instance {
         Some((status, serde_json::from_str(text.split("\r\n\r\n").nth(1)?).ok()?))
     }
 
-    pub fn wait_for_phase(&self, limit: Duration, phase: &str) {
+    pub(crate) fn wait_for_phase(&self, limit: Duration, phase: &str) {
         let deadline = Instant::now() + limit;
         loop {
             let seen = self.try_get("/status").map(|(_, status)| status["phase"].clone());
@@ -186,7 +186,7 @@ impl Instance {
 }
 
 /// A running agent; killed with its test.
-pub struct Agent {
+pub(crate) struct Agent {
     child: Child,
     log: Arc<Mutex<String>>,
     reader: Option<thread::JoinHandle<()>>,
@@ -194,20 +194,29 @@ pub struct Agent {
 
 impl Agent {
     /// Ends it as systemd does.
-    pub fn stop(&mut self) -> ExitStatus {
+    pub(crate) fn stop(&mut self) -> ExitStatus {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
         self.child.wait().expect("it ends")
     }
 
     /// Ends it without warning.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it was running");
         self.child.wait().expect("it ends");
     }
 
+    /// Waits until it has said so.
+    pub(crate) fn wait_for_log(&self, limit: Duration, words: &str) {
+        let deadline = Instant::now() + limit;
+        while !self.log.lock().unwrap().contains(words) {
+            assert!(Instant::now() < deadline, "not said: {words}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Everything it said; complete once it has ended.
-    pub fn log(&mut self) -> String {
+    pub(crate) fn log(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().expect("the reader ends with the agent");
         }
@@ -241,7 +250,7 @@ fn nobody() -> &'static str {
 }
 
 /// The instance metadata service, version 2 only.
-pub struct Metadata {
+pub(crate) struct Metadata {
     server: Server,
     items: Arc<Mutex<BTreeMap<String, String>>>,
 }
@@ -276,17 +285,17 @@ impl Metadata {
         Self { server, items }
     }
 
-    pub fn set(&self, item: &str, value: &str) {
+    pub(crate) fn set(&self, item: &str, value: &str) {
         self.items.lock().unwrap().insert(item.to_owned(), value.to_owned());
     }
 
-    pub fn unset(&self, item: &str) {
+    pub(crate) fn unset(&self, item: &str) {
         self.items.lock().unwrap().remove(item);
     }
 }
 
 /// The Auto Scaling API's two calls for hooks; anything else is refused.
-pub struct Aws {
+pub(crate) struct Aws {
     server: Server,
     nothing_waits: Arc<AtomicBool>,
 }
@@ -317,26 +326,26 @@ impl Aws {
     }
 
     /// Whether the hooks wait for anything.
-    pub fn nothing_waits(&self, nothing: bool) {
+    pub(crate) fn nothing_waits(&self, nothing: bool) {
         self.nothing_waits.store(nothing, Ordering::SeqCst);
     }
 
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         self.server.calls()
     }
 
-    pub fn wait_for(&self, limit: Duration, wanted: impl Fn(&str) -> bool) {
+    pub(crate) fn wait_for(&self, limit: Duration, wanted: impl Fn(&str) -> bool) {
         self.server.wait_for(limit, wanted);
     }
 
-    pub fn wait_for_another(&self, limit: Duration, wanted: impl Fn(&str) -> bool) {
+    pub(crate) fn wait_for_another(&self, limit: Duration, wanted: impl Fn(&str) -> bool) {
         self.server.wait_for_another(limit, wanted);
     }
 }
 
 /// A bridge's HTTP server.
-pub struct Bridge {
-    pub server: Server,
+pub(crate) struct Bridge {
+    pub(crate) server: Server,
     people: Arc<AtomicU32>,
 }
 
@@ -361,7 +370,7 @@ impl Bridge {
     }
 
     /// Lets so many people be in a meeting.
-    pub fn people(&self, people: u32) {
+    pub(crate) fn people(&self, people: u32) {
         self.people.store(people, Ordering::SeqCst);
     }
 }

@@ -10,7 +10,7 @@ use instance::Instance;
 use serde_json::{Value, json};
 
 /// Far more than any of these takes; a test that reaches it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_boot_that_fails_for_good_is_abandoned_with_its_reason() {
@@ -83,6 +83,7 @@ fn a_dying_instance_refuses_new_rooms_waits_for_people_and_tells_the_hook() {
     assert_eq!(instance.systemctl("stop nginx"), 1);
     instance.aws.nothing_waits(false);
     instance.aws.wait_for_another(PATIENCE, told);
+    agent.wait_for_log(PATIENCE, "told the hook team-terminate: CONTINUE");
     agent.kill();
     assert!(agent.log().contains("drained: everybody has left"));
     assert_eq!(instance.systemctl("restart"), 0, "a dying instance starts nothing");

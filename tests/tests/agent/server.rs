@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 /// One request: `METHOD path`, headers, body, in this order, separated by lines.
 type Answer = dyn Fn(&str) -> (u16, String) + Send + Sync;
 
-pub struct Server {
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     seen: Arc<(Mutex<Vec<String>>, Condvar)>,
 }
 
 impl Server {
-    pub fn new(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let seen = Arc::<(Mutex<Vec<String>>, Condvar)>::default();
@@ -30,22 +30,22 @@ impl Server {
         Self { address, seen }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Everything asked so far.
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         self.seen.0.lock().unwrap().clone()
     }
 
     /// Waits until some request, past or to come, is wanted.
-    pub fn wait_for(&self, limit: Duration, wanted: impl Fn(&str) -> bool) {
+    pub(crate) fn wait_for(&self, limit: Duration, wanted: impl Fn(&str) -> bool) {
         self.wait_from(0, limit, wanted);
     }
 
     /// The same, for requests still to come.
-    pub fn wait_for_another(&self, limit: Duration, wanted: impl Fn(&str) -> bool) {
+    pub(crate) fn wait_for_another(&self, limit: Duration, wanted: impl Fn(&str) -> bool) {
         let from = self.seen.0.lock().unwrap().len();
         self.wait_from(from, limit, wanted);
     }
@@ -88,5 +88,11 @@ fn exchange(
     log.0.lock().unwrap().push(request);
     log.1.notify_all();
     let length = text.len();
-    write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{text}").ok()
+    // The header belongs to the metadata service's tokens; it disturbs nobody else.
+    write!(
+        stream,
+        "HTTP/1.1 {status} X\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\n\
+         content-length: {length}\r\n\r\n{text}"
+    )
+    .ok()
 }
