@@ -1,42 +1,24 @@
 //! The bucket that holds the agent: private, encrypted, closed to plain HTTP.
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use async_trait::async_trait;
 use aws_sdk_s3::types::{
-    BucketLocationConstraint, CreateBucketConfiguration, Delete, ObjectIdentifier, ObjectOwnership,
-    OwnershipControls, OwnershipControlsRule, PublicAccessBlockConfiguration, ServerSideEncryption,
-    ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule, Tag, Tagging,
+    BucketLocationConstraint, CreateBucketConfiguration, Delete, ObjectIdentifier,
 };
-use serde_json::{Value, json};
 
+use super::bucket_properties::{self as properties, NO_BUCKET, SETTLE_LIMIT, arn};
 use crate::{
     aws::Answer,
     cx::Cx,
-    engine::{Drift, Found, Key, Resource, Stage},
+    engine::{Found, Key, Resource},
     names::Names,
     policy::Permission,
-    tag_list,
     tags::{self, Owner},
     wait::{self, Progress},
 };
 
 /// The agent's bucket.
 pub struct Bucket;
-
-const TAGS: &str = "tags";
-const PUBLIC_ACCESS: &str = "public access";
-const ENCRYPTION: &str = "encryption";
-const OWNERSHIP: &str = "object ownership";
-const POLICY: &str = "bucket policy";
-const NO_BUCKET: &str = "NoSuchBucket";
-const NONE: &str = "none";
-
-// A bucket just made or deleted is unknown to some of S3 for a moment (S3 user guide, "Amazon S3
-// data consistency model": bucket configurations are eventually consistent).
-const SETTLING: [&str; 2] = [NO_BUCKET, "OperationAborted"];
-const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 
 #[async_trait]
 impl Resource for Bucket {
@@ -80,21 +62,7 @@ impl Resource for Bucket {
         if found.owner != Owner::Ours {
             return Ok(vec![found]);
         }
-        let (access, encryption, ownership, policy) =
-            tokio::try_join!(public_access(cx), encryption(cx), ownership(cx), policy(cx))?;
-        found
-            .compare(TAGS, if tagged { "ours" } else { NONE }, "ours")
-            .compare(PUBLIC_ACCESS, access, "blocked")
-            .compare(ENCRYPTION, encryption, ServerSideEncryption::Aes256)
-            .compare(OWNERSHIP, ownership, ObjectOwnership::BucketOwnerEnforced);
-        if policy != Some(tls_only(&cx.names)) {
-            found.drift.push(Drift {
-                field: POLICY,
-                actual: if policy.is_some() { "another" } else { NONE }.into(),
-                wanted: "TLS only".into(),
-                effect: None,
-            });
-        }
+        Box::pin(properties::compare(cx, &mut found, tagged)).await?;
         Ok(vec![found])
     }
 
@@ -117,15 +85,15 @@ impl Resource for Bucket {
                 .unless(&["BucketAlreadyOwnedByYou"], format!("creating bucket `{name}`"))
         })
         .await?;
-        for field in [TAGS, PUBLIC_ACCESS, ENCRYPTION, OWNERSHIP, POLICY] {
-            settle(cx, field).await?;
+        for field in properties::ALL {
+            properties::set(cx, field).await?;
         }
         Ok(name)
     }
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
         for drift in &found.drift {
-            settle(cx, drift.field).await?;
+            properties::set(cx, drift.field).await?;
         }
         Ok(())
     }
@@ -153,27 +121,6 @@ impl Resource for Bucket {
     }
 }
 
-fn arn(names: &Names) -> String {
-    format!("arn:{}:s3:::{}", names.partition(), names.agent_bucket())
-}
-
-/// Refuses plain HTTP. AWS reads actions without regard to case (IAM reference, "Action"); an
-/// emulator that knows no conditions would take `s3:*` for a refusal of everything.
-fn tls_only(names: &Names) -> Value {
-    let bucket = arn(names);
-    json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Sid": "TlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "S3:*",
-            "Resource": [bucket, format!("{bucket}/*")],
-            "Condition": { "Bool": { "aws:SecureTransport": "false" } },
-        }],
-    })
-}
-
 /// Whose the bucket is, and whether it has its tags; `None` when there is no such bucket. The name
 /// holds our account's id, and nobody else's bucket is asked about: one without any tag is ours,
 /// left by a run that ended between making it and tagging it.
@@ -199,130 +146,22 @@ async fn owner(cx: &Cx) -> Result<Option<(Owner, bool)>> {
     }
 }
 
-async fn public_access(cx: &Cx) -> Result<&'static str> {
-    let name = cx.names.agent_bucket();
-    let answer = cx.aws.s3.get_public_access_block().bucket(&name).send().await.unless(
-        &["NoSuchPublicAccessBlockConfiguration"],
-        format!("reading the public access block of `{name}`"),
-    )?;
-    let blocked = answer.and_then(|answer| answer.public_access_block_configuration).is_some_and(|block| {
-        [
-            block.block_public_acls,
-            block.ignore_public_acls,
-            block.block_public_policy,
-            block.restrict_public_buckets,
-        ]
-        .iter()
-        .all(|part| *part == Some(true))
-    });
-    Ok(if blocked { "blocked" } else { "possible" })
-}
-
-async fn encryption(cx: &Cx) -> Result<String> {
-    let name = cx.names.agent_bucket();
-    let answer = cx.aws.s3.get_bucket_encryption().bucket(&name).send().await.unless(
-        &["ServerSideEncryptionConfigurationNotFoundError"],
-        format!("reading the encryption of `{name}`"),
-    )?;
-    let rules = answer.and_then(|answer| answer.server_side_encryption_configuration);
-    let rule = rules.as_ref().and_then(|rules| rules.rules().first());
-    let default = rule.and_then(|rule| rule.apply_server_side_encryption_by_default());
-    Ok(default.map_or(NONE.to_owned(), |default| default.sse_algorithm().to_string()))
-}
-
-async fn ownership(cx: &Cx) -> Result<String> {
-    let name = cx.names.agent_bucket();
-    let answer = cx.aws.s3.get_bucket_ownership_controls().bucket(&name).send().await.unless(
-        &["OwnershipControlsNotFoundError"],
-        format!("reading the object ownership of `{name}`"),
-    )?;
-    let rules = answer.and_then(|answer| answer.ownership_controls);
-    let rule = rules.as_ref().and_then(|rules| rules.rules().first());
-    Ok(rule.map_or(NONE.to_owned(), |rule| rule.object_ownership().to_string()))
-}
-
-async fn policy(cx: &Cx) -> Result<Option<Value>> {
-    let name = cx.names.agent_bucket();
-    let answer = cx
-        .aws
-        .s3
-        .get_bucket_policy()
-        .bucket(&name)
-        .send()
-        .await
-        .unless(&["NoSuchBucketPolicy"], format!("reading the policy of `{name}`"))?;
-    let text = answer.and_then(|answer| answer.policy);
-    text.map(|text| serde_json::from_str(&text).with_context(|| format!("the policy of `{name}` is not JSON")))
-        .transpose()
-}
-
-/// Sets one property to what it should be.
-async fn settle(cx: &Cx, field: &'static str) -> Result<()> {
-    let tags = Tagging::builder()
-        .set_tag_set(Some(tag_list!(cx, Stage::Instances, &cx.names.agent_bucket(), fallible Tag)?))
-        .build()?;
-    let access = PublicAccessBlockConfiguration::builder()
-        .block_public_acls(true)
-        .ignore_public_acls(true)
-        .block_public_policy(true)
-        .restrict_public_buckets(true)
-        .build();
-    let default = ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::Aes256).build()?;
-    let encryption = ServerSideEncryptionConfiguration::builder()
-        .rules(
-            ServerSideEncryptionRule::builder().apply_server_side_encryption_by_default(default).build(),
-        )
-        .build()?;
-    let ownership = OwnershipControls::builder()
-        .rules(
-            OwnershipControlsRule::builder().object_ownership(ObjectOwnership::BucketOwnerEnforced).build()?,
-        )
-        .build()?;
-    let policy = tls_only(&cx.names).to_string();
-    let name = cx.names.agent_bucket();
-    let (s3, doing) = (&cx.aws.s3, format!("setting the {field} of bucket `{name}`"));
-    wait::retry_on(cx, &Key::AgentBucket, &SETTLING, SETTLE_LIMIT, || async {
-        match field {
-            TAGS => s3.put_bucket_tagging().bucket(&name).tagging(tags.clone()).send().await.doing(&doing).map(drop),
-            PUBLIC_ACCESS => s3
-                .put_public_access_block()
-                .bucket(&name)
-                .public_access_block_configuration(access.clone())
-                .send()
-                .await
-                .doing(&doing)
-                .map(drop),
-            ENCRYPTION => s3
-                .put_bucket_encryption()
-                .bucket(&name)
-                .server_side_encryption_configuration(encryption.clone())
-                .send()
-                .await
-                .doing(&doing)
-                .map(drop),
-            OWNERSHIP => s3
-                .put_bucket_ownership_controls()
-                .bucket(&name)
-                .ownership_controls(ownership.clone())
-                .send()
-                .await
-                .doing(&doing)
-                .map(drop),
-            _ => s3.put_bucket_policy().bucket(&name).policy(&policy).send().await.doing(&doing).map(drop),
-        }
-    })
-    .await
-}
-
 /// Deletes every version of every object, a page at a time. `false` when there is no bucket.
 async fn empty(cx: &Cx, bucket: &str) -> Result<bool> {
     let doing = || format!("emptying bucket `{bucket}`");
     loop {
-        let page =
-            cx.aws.s3.list_object_versions().bucket(bucket).send().await.unless(&[NO_BUCKET], doing())?;
+        let page = cx
+            .aws
+            .s3
+            .list_object_versions()
+            .bucket(bucket)
+            .send()
+            .await
+            .unless(&[NO_BUCKET], doing())?;
         let Some(page) = page else { return Ok(false) };
         let versions = page.versions().iter().map(|version| (version.key(), version.version_id()));
-        let markers = page.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
+        let markers =
+            page.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
         let doomed: Vec<ObjectIdentifier> = versions
             .chain(markers)
             .map(|(key, version)| {
@@ -336,7 +175,8 @@ async fn empty(cx: &Cx, bucket: &str) -> Result<bool> {
             return Ok(true);
         }
         let doomed = Delete::builder().set_objects(Some(doomed)).quiet(true).build()?;
-        let answer = cx.aws.s3.delete_objects().bucket(bucket).delete(doomed).send().await.doing(doing())?;
+        let answer =
+            cx.aws.s3.delete_objects().bucket(bucket).delete(doomed).send().await.doing(doing())?;
         if let Some(error) = answer.errors().first() {
             bail!(
                 "{}: {}: {}: {}",
@@ -346,24 +186,5 @@ async fn empty(cx: &Cx, bucket: &str) -> Result<bool> {
                 error.message().unwrap_or_default()
             );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_http_is_refused_for_bucket_and_objects() {
-        let policy = tls_only(&Names::new("jitsi", "cn-north-1", "123456789012"));
-        let statement = &policy["Statement"][0];
-        assert_eq!(statement["Effect"], "Deny");
-        assert_eq!(
-            statement["Resource"],
-            json!([
-                "arn:aws-cn:s3:::jitsi-123456789012-cn-north-1",
-                "arn:aws-cn:s3:::jitsi-123456789012-cn-north-1/*",
-            ])
-        );
     }
 }

@@ -86,10 +86,7 @@ impl AgentFile {
 
     /// SHA-256 in hexadecimal.
     pub fn sha256(&self) -> String {
-        self.digest.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&self.digest)
     }
 
     /// The object's key: another agent is another object, so that nothing is ever overwritten.
@@ -98,13 +95,23 @@ impl AgentFile {
     }
 }
 
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// Where agents lie in the bucket; the instance's role may read nothing else.
 pub const PREFIX: &str = "agents/";
 
 fn check(path: &Path, bytes: &[u8], kind: &str) -> Result<(), Hinted> {
     let needed = Architecture::of(kind);
     let wrong = |what: String| {
-        let hint = format!("set [agent] binary in jitsi.toml to a jitsi-agent built for Linux on {needed}");
+        let hint = format!(
+            "set [agent] binary in jitsi.toml to a jitsi-agent built for Linux on {needed}"
+        );
         Hinted::user(format!("the agent `{}` {what}", path.display()), hint)
     };
     match Architecture::of_elf(bytes) {
@@ -129,10 +136,14 @@ mod tests {
 
     #[test]
     fn graviton_is_told_by_name() {
-        for kind in ["t4g.small", "c7gn.large", "m6gd.xlarge", "im4gn.large", "a1.large", "r8g.large"] {
+        for kind in
+            ["t4g.small", "c7gn.large", "m6gd.xlarge", "im4gn.large", "a1.large", "r8g.large"]
+        {
             assert_eq!(Architecture::of(kind), Architecture::Arm, "{kind}");
         }
-        for kind in ["t3.large", "c7i.xlarge", "g4dn.xlarge", "g6e.xlarge", "gr6.4xlarge", "m7a.large"] {
+        for kind in
+            ["t3.large", "c7i.xlarge", "g4dn.xlarge", "g6e.xlarge", "gr6.4xlarge", "m7a.large"]
+        {
             assert_eq!(Architecture::of(kind), Architecture::X86, "{kind}");
         }
     }
@@ -140,13 +151,15 @@ mod tests {
     #[test]
     fn the_agent_must_fit_the_processor() {
         let said = |bytes: &[u8], kind| {
-            check(Path::new("jitsi-agent"), bytes, kind).err().map(|hinted| hinted.what)
+            check(Path::new("jitsi-agent"), bytes, kind).err().map(|hinted| hinted.to_string())
         };
         assert_eq!(said(&elf(62), "t3.large"), None);
         assert_eq!(said(&elf(183), "t4g.large"), None);
         assert_eq!(
             said(&elf(62), "t4g.large").as_deref(),
-            Some("the agent `jitsi-agent` is built for x86_64, but t4g.large has a processor for arm64")
+            Some(
+                "the agent `jitsi-agent` is built for x86_64, but t4g.large has a processor for arm64"
+            )
         );
         for other in [&b"#!/bin/sh"[..], b"", &elf(40)] {
             assert_eq!(

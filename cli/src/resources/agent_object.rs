@@ -32,7 +32,8 @@ impl Resource for AgentBinary {
         let objects = format!("{bucket}/*");
         vec![
             Permission { write: false, ..Permission::write(&["s3:ListBucket"]).on([bucket]) },
-            Permission::write(&["s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject"]).on([objects]),
+            Permission::write(&["s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject"])
+                .on([objects]),
         ]
     }
 

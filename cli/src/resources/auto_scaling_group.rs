@@ -26,8 +26,12 @@ pub struct Group;
 /// Whatever version is the default when an instance is launched: a new one needs no change here.
 const TEMPLATE_VERSION: &str = "$Default";
 /// Free of charge, and what the dashboard and the operator look at after an incident.
-const METRICS: [&str; 4] =
-    ["GroupDesiredCapacity", "GroupInServiceInstances", "GroupPendingInstances", "GroupTerminatingInstances"];
+const METRICS: [&str; 4] = [
+    "GroupDesiredCapacity",
+    "GroupInServiceInstances",
+    "GroupPendingInstances",
+    "GroupTerminatingInstances",
+];
 
 const STATUS: &str = "status";
 const LAUNCH_TEMPLATE: &str = "launch template";
@@ -36,9 +40,9 @@ const TARGET_GROUP: &str = "target group";
 const METRICS_COLLECTED: &str = "metrics";
 
 // A new instance profile is known everywhere in EC2 within seconds, seldom a minute.
-const PROFILE_LIMIT: Duration = Duration::from_secs(180);
+const PROFILE_LIMIT: Duration = Duration::from_mins(3);
 // The group is empty by then; what is left to end are scaling activities.
-const DELETE_LIMIT: Duration = Duration::from_secs(900);
+const DELETE_LIMIT: Duration = Duration::from_mins(15);
 
 #[async_trait]
 impl Resource for Group {
@@ -85,7 +89,11 @@ impl Resource for Group {
         let subnets: BTreeSet<String> = [new(Key::SubnetA), new(Key::SubnetB)].into();
         found
             .compare(STATUS, group.status().unwrap_or("active"), "active")
-            .compare(LAUNCH_TEMPLATE, template(&group), format!("{} {TEMPLATE_VERSION}", new(Key::LaunchTemplate)))
+            .compare(
+                LAUNCH_TEMPLATE,
+                template(&group),
+                format!("{} {TEMPLATE_VERSION}", new(Key::LaunchTemplate)),
+            )
             .compare(SUBNETS, joined(&actual_subnets(&group)), joined(&subnets));
         let target_group = new(Key::TargetGroup);
         if !group.target_group_arns().contains(&target_group) {
@@ -103,8 +111,8 @@ impl Resource for Group {
     async fn create(&self, cx: &Cx) -> Result<String> {
         let name = self.name(cx);
         let subnets = [cx.need(&Key::SubnetA)?, cx.need(&Key::SubnetB)?].into();
-        let hooks =
-            [Hook::launch(&cx.names), Hook::terminate(&cx.names, cx.config.drain)].map(|hook| hook.specification());
+        let hooks = [Hook::launch(&cx.names), Hook::terminate(&cx.names, cx.config.drain)]
+            .map(|hook| hook.specification());
         let tags: Vec<Tag> = tags::new(&cx.names, Stage::Instances, &name)
             .into_iter()
             .map(|(key, value)| {
@@ -223,7 +231,10 @@ fn dns_suffix(names: &Names) -> &'static str {
 }
 
 fn specification(template: &str) -> LaunchTemplateSpecification {
-    LaunchTemplateSpecification::builder().launch_template_id(template).version(TEMPLATE_VERSION).build()
+    LaunchTemplateSpecification::builder()
+        .launch_template_id(template)
+        .version(TEMPLATE_VERSION)
+        .build()
 }
 
 fn template(group: &AutoScalingGroup) -> String {

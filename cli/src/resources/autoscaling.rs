@@ -28,18 +28,24 @@ pub(super) async fn group(cx: &Cx) -> Result<Option<AutoScalingGroup>> {
 /// Whose a group is.
 pub(super) fn owner(names: &Names, group: &AutoScalingGroup) -> Owner {
     let tags = group.tags().iter();
-    tags::owner(names, tags.map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())))
+    tags::owner(
+        names,
+        tags.map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())),
+    )
 }
 
 /// ARN of our group; AWS puts an id of its own before the name.
 pub(super) fn arn(names: &Names) -> String {
-    names.arn("autoscaling", &format!("autoScalingGroup:*:autoScalingGroupName/{}", names.deployment()))
+    names.arn(
+        "autoscaling",
+        &format!("autoScalingGroup:*:autoScalingGroupName/{}", names.deployment()),
+    )
 }
 
-/// Auto Scaling has no error of its own for a group or hook that does not exist.
+/// Whether a group or hook does not exist: Auto Scaling has no error code of its own for that.
 pub(super) fn absent(error: &AwsError) -> bool {
-    error.is(&["ValidationError"])
-        && ["not found", "No Lifecycle Hook found"].iter().any(|words| error.message.contains(words))
+    const WORDS: [&str; 2] = ["AutoScalingGroup name not found", "No Lifecycle Hook found"];
+    error.is(&["ValidationError"]) && WORDS.iter().any(|words| error.message.contains(words))
 }
 
 /// A lifecycle hook as it should be.
@@ -56,7 +62,7 @@ pub(super) struct Hook {
 // three minutes. The agent then sends one a minute, for at most 100 times this (`PutLifecycleHook`).
 const LAUNCH_HEARTBEAT: i32 = 600;
 // For the agent to stop what runs and report, after the drain is over.
-const TAIL: Duration = Duration::from_secs(60);
+const TAIL: Duration = Duration::from_mins(1);
 // `PutLifecycleHook`, HeartbeatTimeout.
 const HEARTBEATS: (u64, u64) = (30, 7200);
 

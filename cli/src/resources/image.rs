@@ -41,7 +41,7 @@ impl Image {
             id: image.image_id().unwrap_or_default().to_owned(),
             architecture: image.architecture().map_or("", |a| a.as_str()).to_owned(),
             root_device: root_device.to_owned(),
-            root_gib: root.and_then(|root| root.volume_size()).unwrap_or_default(),
+            root_gib: root.and_then(types::EbsBlockDevice::volume_size).unwrap_or_default(),
             canonical: image.owner_id() == Some(canonical(&cx.names)),
         }
     }
@@ -49,22 +49,23 @@ impl Image {
     /// Whether it may stay in use: it is the one the configuration names or, where that names none,
     /// one of Canonical's. A newer one alone is no reason to change: a rerun changes nothing.
     pub(super) fn suits(&self, cx: &Cx, architecture: &str) -> bool {
-        let chosen = cx.config.instance.image.as_ref().map_or(self.canonical, |image| image.as_str() == self.id);
+        let chosen = cx
+            .config
+            .instance
+            .image
+            .as_ref()
+            .map_or(self.canonical, |image| image.as_str() == self.id);
         chosen && self.architecture == architecture
     }
 }
 
 /// The image `id`; `None` when it does not exist or is not shared with us.
 pub(super) async fn by_id(cx: &Cx, id: &str) -> Result<Option<Image>> {
-    let answer = cx
-        .aws
-        .ec2
-        .describe_images()
-        .image_ids(id)
-        .include_deprecated(true)
-        .send()
-        .await
-        .unless(&["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"], format!("looking for image {id}"))?;
+    let answer =
+        cx.aws.ec2.describe_images().image_ids(id).include_deprecated(true).send().await.unless(
+            &["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"],
+            format!("looking for image {id}"),
+        )?;
     let images = answer.and_then(|answer| answer.images).unwrap_or_default();
     Ok(images.first().map(|image| Image::read(cx, image)))
 }
@@ -88,7 +89,10 @@ pub(super) async fn resolve(cx: &Cx, current: Option<Image>) -> Result<Image> {
     let kind = cx.config.instance.instance_type.as_str();
     if image.architecture != architecture {
         return Err(Hinted::user(
-            format!("image {} is for {}, but {kind} needs {architecture}", image.id, image.architecture),
+            format!(
+                "image {} is for {}, but {kind} needs {architecture}",
+                image.id, image.architecture
+            ),
             "change [instance] image or type in jitsi.toml",
         )
         .into());
@@ -104,7 +108,8 @@ pub(super) async fn resolve(cx: &Cx, current: Option<Image>) -> Result<Image> {
 }
 
 async fn newest_ubuntu(cx: &Cx, architecture: &str) -> Result<Image> {
-    let debian = if architecture == Architecture::Arm.aws() { Architecture::Arm } else { Architecture::X86 };
+    let debian =
+        if architecture == Architecture::Arm.aws() { Architecture::Arm } else { Architecture::X86 };
     let name = format!("ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-{}-server-*", debian.debian());
     let mut pages = cx
         .aws
@@ -151,13 +156,18 @@ async fn architecture(cx: &Cx) -> Result<String> {
     let runs = types
         .iter()
         .filter_map(|known| known.processor_info())
-        .flat_map(|processor| processor.supported_architectures())
-        .map(|architecture| architecture.as_str())
-        .find(|runs| [Architecture::X86, Architecture::Arm].iter().any(|known| known.aws() == *runs));
+        .flat_map(types::ProcessorInfo::supported_architectures)
+        .map(types::ArchitectureType::as_str)
+        .find(|runs| {
+            [Architecture::X86, Architecture::Arm].iter().any(|known| known.aws() == *runs)
+        });
     Ok(runs
         .with_context(|| {
             Hinted::user(
-                format!("{kind} cannot run Ubuntu in {}, or there is no such instance type", cx.names.region()),
+                format!(
+                    "{kind} cannot run Ubuntu in {}, or there is no such instance type",
+                    cx.names.region()
+                ),
                 "set [instance] type in jitsi.toml to another type, such as t3.large",
             )
         })?

@@ -1,15 +1,13 @@
 //! The one instance: the group's size. Making it is asking for one and waiting until a meeting was
 //! held on it; deleting it is asking for none and waiting until it is gone.
 
-use std::{
-    collections::BTreeSet,
-    sync::OnceLock,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
 
 use anyhow::{Result, bail};
 use async_trait::async_trait;
-use aws_sdk_autoscaling::types::{Activity, AutoScalingGroup, Instance, LifecycleState, ScalingActivityStatusCode};
+use aws_sdk_autoscaling::types::{
+    Activity, AutoScalingGroup, Instance, LifecycleState, ScalingActivityStatusCode,
+};
 use aws_sdk_ec2::types::{InstanceStateName, Reservation};
 
 use super::{
@@ -17,7 +15,7 @@ use super::{
     ec2::{filter, on_ours},
 };
 use crate::{
-    aws::Answer,
+    aws::{Answer, AwsError},
     cx::Cx,
     engine::{Found, Key, Resource},
     error::Hinted,
@@ -34,14 +32,15 @@ const ONE: &str = "1/1/1";
 
 // Boot, some 800 MB of packages and the first meeting: three to ten minutes, or an attempt that the
 // agent gives up on and a second one.
-const IN_SERVICE_LIMIT: Duration = Duration::from_secs(1800);
+const IN_SERVICE_LIMIT: Duration = Duration::from_mins(30);
 // A first launch may fail for a reason that passes, such as a zone without capacity, and the group
 // tries again elsewhere at once; the second failure is what a person must know of.
 const FAILED_LAUNCHES: usize = 2;
 // EC2 ends an instance within a minute or two; an operating system that hangs takes longer.
-const TERMINATED_LIMIT: Duration = Duration::from_secs(900);
+const TERMINATED_LIMIT: Duration = Duration::from_mins(15);
 // A launch or a termination under way refuses changes of size.
-const BUSY_LIMIT: Duration = Duration::from_secs(300);
+const BUSY: [&str; 1] = ["ScalingActivityInProgress"];
+const BUSY_LIMIT: Duration = Duration::from_mins(5);
 
 #[async_trait]
 impl Resource for TheInstance {
@@ -56,9 +55,12 @@ impl Resource for TheInstance {
                 "autoscaling:DescribeScalingActivities",
                 "ec2:DescribeInstances",
             ]),
-            Permission::write(&["autoscaling:UpdateAutoScalingGroup", "autoscaling:DeleteLifecycleHook"])
-                .on([arn(names)])
-                .on_ours(names),
+            Permission::write(&[
+                "autoscaling:UpdateAutoScalingGroup",
+                "autoscaling:DeleteLifecycleHook",
+            ])
+            .on([arn(names)])
+            .on_ours(names),
             on_ours(names, &["ec2:TerminateInstances"]),
         ]
     }
@@ -80,18 +82,22 @@ impl Resource for TheInstance {
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {
-        resize(cx, 1).await?;
+        wait::retry_on(cx, &Key::Instance, &BUSY, BUSY_LIMIT, || resize(cx, 1)).await?;
         Ok(self.name(cx))
     }
 
     async fn update(&self, cx: &Cx, _found: &Found) -> Result<()> {
-        resize(cx, 1).await.map(drop)
+        self.create(cx).await.map(drop)
     }
 
     async fn delete(&self, cx: &Cx, _found: &Found) -> Result<()> {
-        if !resize(cx, 0).await? {
-            return Ok(());
-        }
+        let empty = wait::retry_on(cx, &Key::Instance, &BUSY, BUSY_LIMIT, || async {
+            match resize(cx, 0).await {
+                Err(error) if absent(&error) => Ok(()),
+                answer => answer,
+            }
+        });
+        empty.await?;
         let mut limit = TERMINATED_LIMIT;
         if cx.drain {
             // Once for the target group to let go, once more for the hook.
@@ -122,11 +128,15 @@ impl Resource for TheInstance {
                 bail!("the Auto Scaling group `{}` is gone", cx.names.deployment())
             };
             let instances = group.instances();
-            if instances.iter().any(|instance| instance.lifecycle_state() == Some(&LifecycleState::InService)) {
+            if instances
+                .iter()
+                .any(|instance| instance.lifecycle_state() == Some(&LifecycleState::InService))
+            {
                 return Ok(Progress::Ready(()));
             }
             let activities = activities(cx).await?;
-            let before = failed_before.get_or_init(|| ids(activities.iter().filter(|activity| failed(activity))));
+            let before = failed_before
+                .get_or_init(|| ids(activities.iter().filter(|activity| failed(activity))));
             let since: Vec<&Activity> = activities
                 .iter()
                 .filter(|activity| failed(activity))
@@ -155,27 +165,20 @@ fn described(instance: &Instance) -> String {
     )
 }
 
-/// Asks for this many instances. `false` when there is no such group.
-async fn resize(cx: &Cx, instances: i32) -> Result<bool> {
+/// Asks for this many instances.
+async fn resize(cx: &Cx, instances: i32) -> Result<(), AwsError> {
     let name = cx.names.deployment();
-    let answer = wait::retry_on(cx, &Key::Instance, &["ScalingActivityInProgress"], BUSY_LIMIT, || async {
-        let answer = cx
-            .aws
-            .autoscaling
-            .update_auto_scaling_group()
-            .auto_scaling_group_name(name)
-            .min_size(instances)
-            .max_size(1)
-            .desired_capacity(instances)
-            .send()
-            .await
-            .doing(format!("asking Auto Scaling group `{name}` for {instances} instances"));
-        match answer {
-            Err(error) if absent(&error) => Ok(false),
-            answer => answer.map(|_| true),
-        }
-    });
-    answer.await
+    cx.aws
+        .autoscaling
+        .update_auto_scaling_group()
+        .auto_scaling_group_name(name)
+        .min_size(instances)
+        .max_size(1)
+        .desired_capacity(instances)
+        .send()
+        .await
+        .doing(format!("asking Auto Scaling group `{name}` for {instances} instances"))
+        .map(drop)
 }
 
 /// Without it nothing holds a dying instance: what waits in it goes on at once (`DeleteLifecycleHook`).
@@ -273,7 +276,10 @@ fn ids<'a>(activities: impl Iterator<Item = &'a Activity>) -> BTreeSet<String> {
 }
 
 fn gave_up(cx: &Cx, failed: &[&Activity]) -> Hinted {
-    let reason = failed.first().and_then(|activity| activity.status_message()).unwrap_or("AWS gives no reason");
+    let reason = failed
+        .first()
+        .and_then(|activity| activity.status_message())
+        .unwrap_or("AWS gives no reason");
     Hinted::ours(
         format!("no instance came into service, {} launches failed: {reason}", failed.len()),
         format!(
@@ -321,7 +327,8 @@ mod tests {
 
     #[test]
     fn a_wait_names_the_instance_before_the_activity() {
-        let last = activity("1", "Launching a new EC2 instance", ScalingActivityStatusCode::PreInService);
+        let last =
+            activity("1", "Launching a new EC2 instance", ScalingActivityStatusCode::PreInService);
         assert_eq!(state(&[], Some(&last)), "Launching a new EC2 instance");
         assert_eq!(state(&[], None), "no instance yet");
         let instance = Instance::builder()

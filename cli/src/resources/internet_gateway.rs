@@ -32,7 +32,11 @@ impl Resource for Gateway {
             tagging(names),
             on_ours(
                 names,
-                &["ec2:AttachInternetGateway", "ec2:DetachInternetGateway", "ec2:DeleteInternetGateway"],
+                &[
+                    "ec2:AttachInternetGateway",
+                    "ec2:DetachInternetGateway",
+                    "ec2:DeleteInternetGateway",
+                ],
             ),
         ]
     }
@@ -107,17 +111,10 @@ fn attached_to(gateway: &InternetGateway) -> Option<String> {
 
 async fn attach(cx: &Cx, id: &str, vpc: &str) -> Result<()> {
     // Already attached: the answer to an earlier sending was lost.
-    cx.aws
-        .ec2
-        .attach_internet_gateway()
-        .internet_gateway_id(id)
-        .vpc_id(vpc)
-        .send()
-        .await
-        .unless(
-            &["Resource.AlreadyAssociated"],
-            format!("attaching internet gateway {id} to VPC {vpc}"),
-        )?;
+    cx.aws.ec2.attach_internet_gateway().internet_gateway_id(id).vpc_id(vpc).send().await.unless(
+        &["Resource.AlreadyAssociated"],
+        format!("attaching internet gateway {id} to VPC {vpc}"),
+    )?;
     Ok(())
 }
 

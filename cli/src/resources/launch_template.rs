@@ -8,7 +8,7 @@ use jitsi_templates::{UserData, user_data};
 use sha2::{Digest, Sha256};
 
 use super::{
-    agent_file::{AgentFile, Architecture},
+    agent_file::{AgentFile, Architecture, hex},
     ec2::{filter, making, on_ours, owner, tagged, tagging},
     image,
     recipe::Recipe,
@@ -129,16 +129,10 @@ impl Resource for Template {
     }
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
-        cx.aws
-            .ec2
-            .delete_launch_template()
-            .launch_template_id(&found.id)
-            .send()
-            .await
-            .unless(
-                &["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.NotFoundException"],
-                format!("deleting launch template {}", found.id),
-            )?;
+        cx.aws.ec2.delete_launch_template().launch_template_id(&found.id).send().await.unless(
+            &["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.NotFoundException"],
+            format!("deleting launch template {}", found.id),
+        )?;
         Ok(())
     }
 }
@@ -205,7 +199,8 @@ async fn wanted(cx: &Cx, actual: Option<&Recipe>) -> Result<Recipe> {
 fn boot(cx: &Cx, agent: &AgentFile) -> Result<String> {
     let names = &cx.names;
     let hooks = [names.launch_hook(), names.terminate_hook()];
-    let settings = cx.config.instance_settings(names.deployment(), hooks.each_ref().map(String::as_str));
+    let settings =
+        cx.config.instance_settings(names.deployment(), hooks.each_ref().map(String::as_str));
     Ok(user_data(&UserData {
         bucket: &names.agent_bucket(),
         key: &agent.key(),
@@ -217,6 +212,5 @@ fn boot(cx: &Cx, agent: &AgentFile) -> Result<String> {
 /// The same for the same change of the same version: sent again, or by the run after one that was
 /// killed, it makes no second version.
 fn token(id: &str, base: i64, recipe: &Recipe) -> String {
-    let digest = Sha256::digest(format!("{id} {base} {recipe:?}"));
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(format!("{id} {base} {recipe:?}")))
 }

@@ -60,12 +60,16 @@ impl Resource for LifecycleHook {
             .map(|hook| {
                 let (transition, default_result, heartbeat) = Hook::read(hook);
                 // A part of our group is ours.
-                let mut found =
-                    Found::new(&wanted.name, Owner::Ours).detail(format!("{default_result} after {heartbeat} s"));
+                let mut found = Found::new(&wanted.name, Owner::Ours)
+                    .detail(format!("{default_result} after {heartbeat} s"));
                 found
                     .compare(TRANSITION, transition, wanted.transition)
                     .compare(DEFAULT_RESULT, default_result, wanted.default_result)
-                    .compare(HEARTBEAT, format!("{heartbeat} s"), format!("{} s", wanted.heartbeat));
+                    .compare(
+                        HEARTBEAT,
+                        format!("{heartbeat} s"),
+                        format!("{} s", wanted.heartbeat),
+                    );
                 found
             })
             .collect())

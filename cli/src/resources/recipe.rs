@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{
     InstanceType, LaunchTemplateBlockDeviceMapping, LaunchTemplateBlockDeviceMappingRequest,
-    LaunchTemplateEbsBlockDeviceRequest, LaunchTemplateHttpTokensState,
-    LaunchTemplateIamInstanceProfileSpecificationRequest, LaunchTemplateInstanceMetadataEndpointState,
-    LaunchTemplateInstanceMetadataOptionsRequest, LaunchTemplateInstanceNetworkInterfaceSpecificationRequest,
+    LaunchTemplateEbsBlockDevice, LaunchTemplateEbsBlockDeviceRequest,
+    LaunchTemplateHttpTokensState, LaunchTemplateIamInstanceProfileSpecificationRequest,
+    LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateInstanceMetadataOptions,
+    LaunchTemplateInstanceMetadataOptionsRequest,
+    LaunchTemplateInstanceNetworkInterfaceSpecification,
+    LaunchTemplateInstanceNetworkInterfaceSpecificationRequest,
     LaunchTemplateTagSpecificationRequest, RequestLaunchTemplateData, ResourceType,
     ResponseLaunchTemplateData, Tag, VolumeType,
 };
@@ -51,9 +54,10 @@ impl Recipe {
         security_group: &str,
         user_data: String,
     ) -> Self {
-        let own: BTreeMap<String, String> = tags::new(&cx.names, Stage::Instances, cx.names.deployment())
-            .map(|(key, value)| (key.to_owned(), value))
-            .into();
+        let own: BTreeMap<String, String> =
+            tags::new(&cx.names, Stage::Instances, cx.names.deployment())
+                .map(|(key, value)| (key.to_owned(), value))
+                .into();
         Self {
             image: image.to_owned(),
             kind: cx.config.instance.instance_type.to_string(),
@@ -82,14 +86,16 @@ impl Recipe {
         let metadata = data.metadata_options();
         let mut tags: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for specification in data.tag_specifications() {
-            let Some(kind) = specification.resource_type().filter(|kind| TAGGED.contains(kind)) else {
+            let Some(kind) = specification.resource_type().filter(|kind| TAGGED.contains(kind))
+            else {
                 continue; // AWS takes tags for more kinds of things than an instance brings along
             };
             let own = specification.tags().iter().map(|tag| (text(tag.key()), text(tag.value())));
             tags.entry(kind.to_string()).or_default().extend(own);
         }
         // What cannot be decoded is not ours, and differs from what is.
-        let user_data = data.user_data().and_then(|data| base64::decode(data).ok()).unwrap_or_default();
+        let user_data =
+            data.user_data().and_then(|data| base64::decode(data).ok()).unwrap_or_default();
         Self {
             image: text(data.image_id()),
             kind: text(data.instance_type().map(InstanceType::as_str)),
@@ -97,12 +103,20 @@ impl Recipe {
             key_pair: text(data.key_name()),
             profile: text(data.iam_instance_profile().and_then(|profile| profile.name())),
             security_groups: interface.map(|own| own.groups().join(", ")).unwrap_or_default(),
-            public_address: interface.and_then(|own| own.associate_public_ip_address()).unwrap_or(false),
-            root_gib: volume.and_then(|volume| volume.volume_size()).unwrap_or_default(),
-            volume_type: text(volume.and_then(|volume| volume.volume_type()).map(VolumeType::as_str)),
-            encrypted: volume.and_then(|volume| volume.encrypted()).unwrap_or(false),
-            tokens: text(metadata.and_then(|options| options.http_tokens()).map(|tokens| tokens.as_str())),
-            hop_limit: metadata.and_then(|options| options.http_put_response_hop_limit()).unwrap_or_default(),
+            public_address: interface
+                .and_then(LaunchTemplateInstanceNetworkInterfaceSpecification::associate_public_ip_address)
+                .unwrap_or(false),
+            root_gib: volume.and_then(LaunchTemplateEbsBlockDevice::volume_size).unwrap_or_default(),
+            volume_type: text(
+                volume.and_then(|volume| volume.volume_type()).map(VolumeType::as_str),
+            ),
+            encrypted: volume.and_then(LaunchTemplateEbsBlockDevice::encrypted).unwrap_or(false),
+            tokens: text(
+                metadata.and_then(|options| options.http_tokens()).map(LaunchTemplateHttpTokensState::as_str),
+            ),
+            hop_limit: metadata
+                .and_then(LaunchTemplateInstanceMetadataOptions::http_put_response_hop_limit)
+                .unwrap_or_default(),
             tags,
             user_data: String::from_utf8_lossy(&user_data).into_owned(),
         }
@@ -144,7 +158,9 @@ impl Recipe {
             .instance_type(InstanceType::from(self.kind.as_str()))
             .key_name(&self.key_pair)
             .iam_instance_profile(
-                LaunchTemplateIamInstanceProfileSpecificationRequest::builder().name(&self.profile).build(),
+                LaunchTemplateIamInstanceProfileSpecificationRequest::builder()
+                    .name(&self.profile)
+                    .build(),
             )
             .block_device_mappings(root)
             .network_interfaces(interface)
@@ -168,7 +184,9 @@ impl Recipe {
                 field,
                 actual,
                 wanted,
-                effect: Some("nothing yet: an instance that runs stays as it is until it is replaced".into()),
+                effect: Some(
+                    "nothing yet: an instance that runs stays as it is until it is replaced".into(),
+                ),
             })
             .collect()
     }
@@ -230,7 +248,8 @@ fn difference(actual: &str, wanted: &str) -> (String, String) {
     let line = before.iter().rev().take_while(|c| **c != '\n').count();
     let start = before.len() - line.min(BEFORE);
     let shown = |text: &str| -> String {
-        let line: String = text.chars().skip(start).take_while(|c| *c != '\n').take(SHOWN).collect();
+        let line: String =
+            text.chars().skip(start).take_while(|c| *c != '\n').take(SHOWN).collect();
         if line.is_empty() && actual != wanted { "no such line".to_owned() } else { line }
     };
     (shown(actual), shown(wanted))
@@ -242,13 +261,61 @@ mod tests {
 
     #[test]
     fn differences_are_short() {
-        assert_eq!(difference("a\nb", "a\nb"), ("b".into(), "b".into()));
-        let (old, new) = difference(
-            "#!/bin/sh\nconfig='{\"deployment\":\"jitsi\",\"drain\":1800,\"jitsi\":{}}'\n",
-            "#!/bin/sh\nconfig='{\"deployment\":\"jitsi\",\"drain\":600,\"jitsi\":{}}'\n",
+        let boot = |drain: u32| {
+            format!(
+                "#!/bin/sh\nconfig='{{\"deployment\":\"jitsi\",\"drain\":{drain},\"jitsi\":{{}}}}'\n"
+            )
+        };
+        let (old, new) = difference(&boot(1800), &boot(600));
+        assert_eq!(old, r#"oyment":"jitsi","drain":1800,"jitsi":{}}'"#);
+        assert_eq!(new, r#"oyment":"jitsi","drain":600,"jitsi":{}}'"#);
+        assert_eq!(difference("", "a\nb"), ("no such line".into(), "a".into()));
+        let (old, new) = difference(&boot(1), &boot(1));
+        assert_eq!(old, new);
+    }
+
+    #[test]
+    fn drift_is_said_by_field() {
+        let own: BTreeMap<String, String> =
+            [("Name", "jitsi"), (tags::VERSION, "0.1.0")].map(|(k, v)| (k.into(), v.into())).into();
+        let recipe = Recipe {
+            image: "ami-1".into(),
+            kind: "t3.large".into(),
+            root_device: "/dev/sda1".into(),
+            key_pair: "jitsi".into(),
+            profile: "jitsi-instance".into(),
+            security_groups: "sg-1".into(),
+            public_address: true,
+            root_gib: 20,
+            volume_type: "gp3".into(),
+            encrypted: true,
+            tokens: "required".into(),
+            hop_limit: 1,
+            tags: TAGGED.map(|kind| (kind.to_string(), own.clone())).into(),
+            user_data: "#!/bin/sh".into(),
+        };
+        assert_eq!(recipe.drift(&recipe), []);
+        let mut older = recipe.clone();
+        older
+            .tags
+            .values_mut()
+            .for_each(|tags| drop(tags.insert(tags::VERSION.into(), "0.0.9".into())));
+        assert_eq!(older.drift(&recipe), [], "a new jitsi-aws alone");
+        let small = Recipe { kind: "t3.small".into(), hop_limit: 2, ..recipe.clone() };
+        let said: Vec<String> = small
+            .drift(&recipe)
+            .iter()
+            .map(|drift| format!("{}: {} → {}", drift.field, drift.actual, drift.wanted))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "instance type: t3.small → t3.large",
+                "metadata service: tokens required, hop limit 2 → tokens required, hop limit 1",
+            ]
         );
-        assert_eq!(old, "\":\"jitsi\",\"drain\":1800,\"jitsi\":{}}'".get(3..).unwrap_or_default());
-        assert_eq!(new.replace("600", "1800"), old);
-        assert_eq!(difference("a", "a\nb").1, "a".to_owned());
+        let request = recipe.request();
+        assert_eq!(request.user_data(), Some("IyEvYmluL3No"));
+        assert_eq!(request.tag_specifications().len(), 3);
     }
 }

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_ec2::types::{ResourceType, Route, RouteState};
+use aws_sdk_ec2::types::{ResourceType, Route, RouteState, RouteTable};
 
 use super::ec2::{making, on_ours, once, ours_named, owner, tagged, tagging};
 use crate::{
@@ -21,6 +21,7 @@ pub struct Routes;
 const DEFAULT_ROUTE: &str = "default route";
 const ANYWHERE: &str = "0.0.0.0/0";
 const NONE: &str = "none";
+const NOT_FOUND: &str = "InvalidRouteTableID.NotFound";
 
 #[async_trait]
 impl Resource for Routes {
@@ -39,6 +40,7 @@ impl Resource for Routes {
                     "ec2:CreateRouteTable", // in our VPC
                     "ec2:CreateRoute",
                     "ec2:ReplaceRoute",
+                    "ec2:DisassociateRouteTable",
                     "ec2:DeleteRouteTable",
                 ],
             ),
@@ -54,7 +56,8 @@ impl Resource for Routes {
             .into_paginator()
             .items()
             .send();
-        let wanted = cx.id(&Key::InternetGateway).unwrap_or_else(|| "our internet gateway".to_owned());
+        let wanted =
+            cx.id(&Key::InternetGateway).unwrap_or_else(|| "our internet gateway".to_owned());
         let mut all = Vec::new();
         while let Some(table) = pages.next().await {
             let table = table.doing("looking for our route table")?;
@@ -90,7 +93,8 @@ impl Resource for Routes {
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
         let gateway = cx.need(&Key::InternetGateway)?;
-        let missing = found.drift.iter().any(|drift| drift.field == DEFAULT_ROUTE && drift.actual == NONE);
+        let missing =
+            found.drift.iter().any(|drift| drift.field == DEFAULT_ROUTE && drift.actual == NONE);
         if missing {
             return create_route(cx, &found.id, &gateway).await;
         }
@@ -107,7 +111,7 @@ impl Resource for Routes {
     }
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
-        // Associations go with the subnets, which are deleted first but may take a moment to be gone.
+        disassociate(cx, &found.id).await?;
         wait::retry_on(
             cx,
             &Key::RouteTable,
@@ -120,10 +124,7 @@ impl Resource for Routes {
                     .route_table_id(&found.id)
                     .send()
                     .await
-                    .unless(
-                        &["InvalidRouteTableID.NotFound"],
-                        format!("deleting route table {}", found.id),
-                    )
+                    .unless(&[NOT_FOUND], format!("deleting route table {}", found.id))
             },
         )
         .await?;
@@ -136,7 +137,9 @@ fn default_route(routes: &[Route]) -> String {
     let route = routes.iter().find(|route| route.destination_cidr_block() == Some(ANYWHERE));
     match route {
         None => NONE.to_owned(),
-        Some(route) if route.state() == Some(&RouteState::Blackhole) => "a deleted gateway".to_owned(),
+        Some(route) if route.state() == Some(&RouteState::Blackhole) => {
+            "a deleted gateway".to_owned()
+        }
         Some(route) => route.gateway_id().unwrap_or("something other than a gateway").to_owned(),
     }
 }
@@ -151,6 +154,28 @@ async fn create_route(cx: &Cx, table: &str, gateway: &str) -> Result<()> {
         .send()
         .await
         .doing(format!("creating the default route of {table} to {gateway}"))?;
+    Ok(())
+}
+
+/// A table in use by a subnet cannot be deleted. Ours are deleted first, so what is left is a
+/// subnet somebody added, or one that is not quite gone.
+async fn disassociate(cx: &Cx, table: &str) -> Result<()> {
+    let answer = cx
+        .aws
+        .ec2
+        .describe_route_tables()
+        .route_table_ids(table)
+        .send()
+        .await
+        .unless(&[NOT_FOUND], format!("looking at route table {table}"))?;
+    let tables = answer.and_then(|answer| answer.route_tables).unwrap_or_default();
+    for association in tables.iter().flat_map(RouteTable::associations) {
+        let id = association.route_table_association_id().unwrap_or_default();
+        cx.aws.ec2.disassociate_route_table().association_id(id).send().await.unless(
+            &["InvalidAssociationID.NotFound"],
+            format!("taking route table {table} from its subnet"),
+        )?;
+    }
     Ok(())
 }
 

@@ -44,11 +44,16 @@ impl Rule {
             .iter()
             .flat_map(|bundle| {
                 let v4 = bundle.ip_ranges().iter().map(|range| Source::V4(text(range.cidr_ip())));
-                let v6 = bundle.ipv6_ranges().iter().map(|range| Source::V6(text(range.cidr_ipv6())));
-                let groups =
-                    bundle.user_id_group_pairs().iter().map(|pair| Source::Group(text(pair.group_id())));
-                let lists =
-                    bundle.prefix_list_ids().iter().map(|list| Source::List(text(list.prefix_list_id())));
+                let v6 =
+                    bundle.ipv6_ranges().iter().map(|range| Source::V6(text(range.cidr_ipv6())));
+                let groups = bundle
+                    .user_id_group_pairs()
+                    .iter()
+                    .map(|pair| Source::Group(text(pair.group_id())));
+                let lists = bundle
+                    .prefix_list_ids()
+                    .iter()
+                    .map(|list| Source::List(text(list.prefix_list_id())));
                 v4.chain(v6).chain(groups).chain(lists).map(|from| Self {
                     protocol: text(bundle.ip_protocol()),
                     first: bundle.from_port().unwrap_or(-1),

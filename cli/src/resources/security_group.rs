@@ -172,7 +172,10 @@ impl SecurityGroup {
             .set_ip_permissions(Some(permissions(rules)))
             .send()
             .await
-            .unless(&["InvalidPermission.Duplicate"], format!("allowing {} in {id}", listed(rules)))?;
+            .unless(
+                &["InvalidPermission.Duplicate"],
+                format!("allowing {} in {id}", listed(rules)),
+            )?;
         if rules.contains(&Rule::tcp(TCP_FALLBACK, Source::V4(WORLD.to_owned()))) {
             cx.note(
                 &self.key(),

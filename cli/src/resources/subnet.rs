@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType};
+use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType, RouteTable};
 use ipnet::Ipv4Net;
 
 use super::{
@@ -118,9 +118,9 @@ impl Resource for Subnet {
             .send()
             .await
             .doing(format!("creating subnet `{name}` in {zone}"))?;
-        let id = answer.subnet.and_then(|subnet| subnet.subnet_id).context("AWS named no subnet id")?;
-        give_public_addresses(cx, &id).await?;
-        associate(cx, &id, &table).await?;
+        let id =
+            answer.subnet.and_then(|subnet| subnet.subnet_id).context("AWS named no subnet id")?;
+        tokio::try_join!(give_public_addresses(cx, &id), associate(cx, &id, &table))?;
         Ok(id)
     }
 
@@ -191,16 +191,13 @@ impl Subnet {
 
     async fn zone(self, cx: &Cx) -> Result<String> {
         let other = self.other().name(cx);
-        let answer = cx
-            .aws
-            .ec2
-            .describe_subnets()
-            .set_filters(Some(ours_named(cx, &other).into()))
-            .send()
-            .await
-            .doing(format!("looking for the zone of subnet `{other}`"))?;
-        let taken = answer.subnets().first().and_then(|subnet| subnet.availability_zone());
-        let candidates = zones::candidates(cx).await?;
+        let taken = async {
+            let filters = Some(ours_named(cx, &other).into());
+            let answer = cx.aws.ec2.describe_subnets().set_filters(filters).send().await;
+            Ok(answer.doing(format!("looking for the zone of subnet `{other}`"))?)
+        };
+        let (taken, candidates) = tokio::try_join!(taken, zones::candidates(cx))?;
+        let taken = taken.subnets().first().and_then(|subnet| subnet.availability_zone());
         zones::choose(&candidates, taken).ok_or_else(|| {
             let mut why = format!("there is no zone left for subnet `{}`", self.name(cx));
             if let Some(taken) = taken {
@@ -245,7 +242,7 @@ async fn association(cx: &Cx, subnet: &str) -> Result<Association> {
     let own = answer
         .route_tables()
         .iter()
-        .flat_map(|table| table.associations())
+        .flat_map(RouteTable::associations)
         .find(|association| association.subnet_id() == Some(subnet));
     Ok(own.map_or(Association::Main, |own| Association::With {
         id: own.route_table_association_id().unwrap_or_default().to_owned(),

@@ -44,7 +44,9 @@ impl Resource for Targets {
     }
 
     fn permissions(&self, names: &Names) -> Vec<Permission> {
-        let group = || [names.arn("elasticloadbalancing", &format!("targetgroup/{}/*", names.deployment()))];
+        let group = || {
+            [names.arn("elasticloadbalancing", &format!("targetgroup/{}/*", names.deployment()))]
+        };
         let owner = format!("aws:RequestTag/{}", tags::DEPLOYMENT);
         vec![
             Permission::read(&[
@@ -52,7 +54,9 @@ impl Resource for Targets {
                 "elasticloadbalancing:DescribeTargetGroupAttributes",
                 "elasticloadbalancing:DescribeTags",
             ]),
-            Permission::write(&["elasticloadbalancing:CreateTargetGroup"]).on(group()).tagging_ours(names),
+            Permission::write(&["elasticloadbalancing:CreateTargetGroup"])
+                .on(group())
+                .tagging_ours(names),
             Permission::write(&["elasticloadbalancing:AddTags"]).on(group()).when(json!({
                 "StringEquals": {
                     owner: names.deployment(),
@@ -118,7 +122,9 @@ impl Resource for Targets {
             .await
             .doing(format!("creating target group `{name}`"))?;
         let group = answer.target_groups.unwrap_or_default().pop();
-        let arn = group.and_then(|group| group.target_group_arn).context("AWS named no target group ARN")?;
+        let arn = group
+            .and_then(|group| group.target_group_arn)
+            .context("AWS named no target group ARN")?;
         set_deregistration_delay(cx, &arn).await?;
         Ok(arn)
     }
@@ -179,11 +185,23 @@ fn ok() -> Matcher {
 
 fn address(group: &TargetGroup) -> String {
     let protocol = group.protocol().map_or("", ProtocolEnum::as_str);
-    format!("{protocol} {} {}", group.port().unwrap_or_default(), group.protocol_version().unwrap_or("HTTP1"))
+    format!(
+        "{protocol} {} {}",
+        group.port().unwrap_or_default(),
+        group.protocol_version().unwrap_or("HTTP1")
+    )
 }
 
 fn wanted_health_check() -> String {
-    described("HTTPS", "traffic-port", HEALTH_PATH, "200", HEALTH_INTERVAL, HEALTH_TIMEOUT, [HEALTH_THRESHOLD; 2])
+    described(
+        "HTTPS",
+        "traffic-port",
+        HEALTH_PATH,
+        "200",
+        HEALTH_INTERVAL,
+        HEALTH_TIMEOUT,
+        [HEALTH_THRESHOLD; 2],
+    )
 }
 
 fn health_check(group: &TargetGroup) -> String {
@@ -233,8 +251,10 @@ async fn deregistration_delay(cx: &Cx, arn: &str) -> Result<String> {
 }
 
 async fn set_deregistration_delay(cx: &Cx, arn: &str) -> Result<()> {
-    let delay =
-        TargetGroupAttribute::builder().key(DELAY).value(cx.config.drain.as_secs().to_string()).build();
+    let delay = TargetGroupAttribute::builder()
+        .key(DELAY)
+        .value(cx.config.drain.as_secs().to_string())
+        .build();
     cx.aws
         .elbv2
         .modify_target_group_attributes()
@@ -263,7 +283,12 @@ mod tests {
             .unhealthy_threshold_count(HEALTH_THRESHOLD)
             .matcher(ok());
         assert_eq!(health_check(&group.clone().build()), wanted_health_check());
-        assert_ne!(health_check(&group.clone().matcher(Matcher::builder().http_code("200-399").build()).build()), wanted_health_check());
+        assert_ne!(
+            health_check(
+                &group.clone().matcher(Matcher::builder().http_code("200-399").build()).build()
+            ),
+            wanted_health_check()
+        );
         assert_eq!(health_check(&group.health_check_enabled(false).build()), "off");
     }
 }

@@ -56,8 +56,12 @@ async fn open(cx: &Cx) -> Result<Vec<String>> {
         .send()
         .await
         .doing("listing availability zones")?;
-    let mut zones: Vec<String> =
-        answer.availability_zones.unwrap_or_default().into_iter().filter_map(|zone| zone.zone_name).collect();
+    let mut zones: Vec<String> = answer
+        .availability_zones
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|zone| zone.zone_name)
+        .collect();
     zones.sort_unstable();
     Ok(zones)
 }
