@@ -80,11 +80,12 @@ impl Permission {
     }
 }
 
-/// What the deployer may do in `stage`. The first stage after `iam` also gets what looking at the
-/// IAM part takes: the deployer may see it, never change it.
+/// What the deployer may do in `stage`. All stages' policies are attached to the same user, so what
+/// looking at the IAM part takes stands in the one with the most room: the deployer may see that
+/// part, never change it.
 pub fn deployer(catalog: &[Entry], stage: Stage, names: &Names) -> Value {
     let mut permissions = of_stage(catalog, stage, names);
-    if stage == Stage::Instances {
+    if stage == Stage::Monitoring {
         let iam = of_stage(catalog, Stage::Iam, names);
         permissions.extend(iam.into_iter().filter(|permission| !permission.write));
         permissions.push(Permission::read(&["sts:GetCallerIdentity", "tag:GetResources"]));
@@ -107,19 +108,18 @@ fn of_stage(catalog: &[Entry], stage: Stage, names: &Names) -> Vec<Permission> {
 /// A policy document: one statement per set of resources and condition, sorted, nothing twice.
 pub fn document(permissions: &[Permission]) -> Value {
     // JSON values have no order of their own; their text has.
-    let mut statements: BTreeMap<(BTreeSet<&str>, String), (&Value, BTreeSet<&str>)> =
-        BTreeMap::new();
-    for Permission { actions, resources, condition, .. } in permissions {
-        let resources = resources.iter().map(String::as_str).collect();
-        statements
-            .entry((resources, condition.to_string()))
-            .or_insert_with(|| (condition, BTreeSet::new()))
-            .1
-            .extend(actions);
+    let mut groups: BTreeMap<(BTreeSet<&str>, String), Vec<&Permission>> = BTreeMap::new();
+    for permission in permissions {
+        let resources = permission.resources.iter().map(String::as_str).collect();
+        groups.entry((resources, permission.condition.to_string())).or_default().push(permission);
     }
-    let statements = statements.into_iter().map(|((resources, _), (condition, actions))| {
+    let statements = groups.into_iter().map(|((resources, _), group)| {
+        let actions: BTreeSet<&str> =
+            group.iter().flat_map(|permission| permission.actions.iter().copied()).collect();
         let mut statement = json!({ "Effect": "Allow", "Action": actions, "Resource": resources });
-        if !condition.is_null() {
+        if let Some(Permission { condition, .. }) = group.first()
+            && !condition.is_null()
+        {
             statement["Condition"] = condition.clone();
         }
         statement
@@ -194,7 +194,74 @@ fn normal(value: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
+    use crate::{
+        catalog::catalog,
+        config::{self, Files, Overrides},
+        names::MAX_DEPLOYMENT_NAME,
+    };
+
+    /// The policies of a deployment that uses everything the configuration offers.
+    fn policies(region: &str) -> Vec<(Stage, Value)> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("jitsi.toml");
+        let name = "d".repeat(MAX_DEPLOYMENT_NAME);
+        let text = format!(
+            r#"
+            deployment = {{ name = "{name}", region = "{region}" }}
+            site = {{ domain = "meet.example.org" }}
+            certificate = {{ mode = "request", hosted_zone = "Z0123456789ABCDEFGHIJ" }}
+            monitoring = {{ emails = ["a@example.org", "b@example.org"] }}
+            "#
+        );
+        fs::write(&path, text).unwrap();
+        let config = load(&path);
+        let names = Names::new(&name, region, "123456789012");
+        let catalog = catalog(&config);
+        let stages = [Stage::Instances, Stage::Lb, Stage::Monitoring];
+        stages.map(|stage| (stage, deployer(&catalog, stage, &names))).into()
+    }
+
+    fn load(path: &Path) -> config::Config {
+        config::load(path, &Overrides::default(), Files::default()).unwrap().config
+    }
+
+    #[test]
+    fn the_longest_policies_fit() {
+        for region in ["ap-southeast-1", "us-gov-west-1"] {
+            for (stage, policy) in policies(region) {
+                let size = policy.to_string().chars().filter(|c| !c.is_whitespace()).count();
+                assert!(size <= MAX_POLICY, "{stage:?} in {region}: {size} characters");
+            }
+        }
+    }
+
+    #[test]
+    fn every_action_is_exact() {
+        for (stage, policy) in policies("eu-central-1") {
+            for action in actions(&policy) {
+                let (service, verb) = action.split_once(':').unwrap();
+                let exact = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric());
+                assert!(exact(service) && exact(verb), "{stage:?}: {action}");
+            }
+        }
+    }
+
+    // `setup iam` ends only when each policy is seen to work by a call it allows.
+    #[test]
+    fn what_a_new_key_is_tried_with_is_allowed() {
+        let tried = [
+            (Stage::Instances, "ec2:DescribeVpcs"),
+            (Stage::Lb, "elasticloadbalancing:DescribeLoadBalancers"),
+            (Stage::Monitoring, "sns:GetTopicAttributes"),
+        ];
+        for ((stage, policy), (of, action)) in policies("eu-central-1").iter().zip(tried) {
+            assert_eq!(*stage, of);
+            assert!(actions(policy).contains(action), "{stage:?}: {action}");
+        }
+    }
 
     fn names() -> Names {
         Names::new("jitsi", "eu-central-1", "123456789012")

@@ -9,7 +9,7 @@ use aws_sdk_iam::types::StatusType;
 
 use super::iam::{ABSENT, once, settled};
 use crate::{
-    aws::Answer,
+    aws::{Answer, Aws, AwsError},
     cx::Cx,
     engine::{Drift, Found, Key, Resource},
     error::Hinted,
@@ -33,11 +33,10 @@ const NOT_YET: &[&str] = &[
     "AuthFailure",
     "UnauthorizedOperation",
     "AccessDenied",
-    "AccessDeniedException",
-    "UnrecognizedClientException",
+    "AuthorizationError",
 ];
 // A new key works everywhere within seconds as a rule.
-const WORKING_LIMIT: Duration = Duration::from_secs(120);
+const WORKING_LIMIT: Duration = Duration::from_mins(2);
 
 #[async_trait]
 impl Resource for AccessKeyPair {
@@ -117,8 +116,8 @@ impl Resource for AccessKeyPair {
             format!("profile `{}` in {} is incomplete", cx.names.profile(), file.path().display())
         })?;
         let deployer = cx.aws.acting_as(credentials);
-        let result = try_out(cx, &deployer).await;
-        result.map_err(|error| match error.downcast_ref::<crate::aws::AwsError>() {
+        let result = Box::pin(try_out(cx, &deployer)).await;
+        result.map_err(|error| match error.downcast_ref::<AwsError>() {
             Some(aws) if aws.is(&["SignatureDoesNotMatch"]) => error.context(Hinted::user(
                 "the secret access key on this machine is not the one AWS knows",
                 format!(
@@ -132,26 +131,34 @@ impl Resource for AccessKeyPair {
     }
 }
 
-/// One call that needs the key, and one for each policy.
-async fn try_out(cx: &Cx, deployer: &crate::aws::Aws) -> Result<()> {
-    const DOING: &str = "trying the deployer's access key";
+/// One call that needs the key alone, and one for each policy.
+async fn try_out(cx: &Cx, deployer: &Aws) -> Result<()> {
+    let doing = |action| format!("trying the deployer's access key with {action}");
     let key = &Key::AccessKey;
-    wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
-        deployer.sts.get_caller_identity().send().await.doing(DOING)
-    })
-    .await?;
-    wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
-        deployer.ec2.describe_vpcs().max_results(5).send().await.doing(DOING)
-    })
-    .await?;
-    wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
-        deployer.elbv2.describe_load_balancers().page_size(1).send().await.doing(DOING)
-    })
-    .await?;
-    wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
-        deployer.cloudwatch.describe_alarms().max_records(1).send().await.doing(DOING)
-    })
-    .await?;
+    let topic = cx.names.arn("sns", cx.names.deployment());
+    tokio::try_join!(
+        wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+            deployer.sts.get_caller_identity().send().await.doing(doing("sts:GetCallerIdentity"))
+        }),
+        wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+            deployer
+                .ec2
+                .describe_vpcs()
+                .max_results(5)
+                .send()
+                .await
+                .doing(doing("ec2:DescribeVpcs"))
+        }),
+        wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+            let answer = deployer.elbv2.describe_load_balancers().page_size(1).send().await;
+            answer.doing(doing("elasticloadbalancing:DescribeLoadBalancers"))
+        }),
+        wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+            // Refused before it is looked for.
+            let answer = deployer.sns.get_topic_attributes().topic_arn(&topic).send().await;
+            answer.unless(&["NotFound"], doing("sns:GetTopicAttributes"))
+        }),
+    )?;
     Ok(())
 }
 

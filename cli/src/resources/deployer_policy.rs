@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_iam::types::PolicyVersion;
+use aws_sdk_iam::{primitives::DateTime, types::PolicyVersion};
 use serde_json::Value;
 
 use super::iam::{
@@ -101,10 +101,6 @@ impl Resource for DeployerPolicy {
             .create_policy()
             .policy_name(&name)
             .path(IAM_PATH)
-            .description(format!(
-                "What jitsi-aws calls in `setup {}` and to delete it again",
-                self.stage.word()
-            ))
             .policy_document(self.document(cx).to_string())
             .set_tags(Some(tagged(cx, &name)?))
             .send()
@@ -119,7 +115,7 @@ impl Resource for DeployerPolicy {
             && let Some(oldest) = versions
                 .iter()
                 .filter(|version| !version.is_default_version())
-                .min_by_key(|version| version.create_date().map(|date| date.as_nanos()))
+                .min_by_key(|version| version.create_date().map(DateTime::as_nanos))
         {
             self.delete_version(cx, oldest).await?;
         }

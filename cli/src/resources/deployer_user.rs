@@ -6,7 +6,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use aws_sdk_iam::types::AttachedPolicy;
 
-use super::iam::{ABSENT, DEPLOYER_STAGES, owner, policy_arn, settled, tagged};
+use super::iam::{ABSENT, DEPLOYER_STAGES, owner, policy_arn, policy_name, settled, tagged};
 use crate::{
     aws::{Answer, AwsError},
     cx::Cx,
@@ -54,17 +54,15 @@ impl Resource for User {
         let mut found = Found::new(&name, owner(&cx.names, user.tags()));
         if found.owner == Owner::Ours {
             let attached = attached(cx).await?;
-            let wanted = DEPLOYER_STAGES.map(|stage| policy_arn(&cx.names, stage));
-            let (ours, others): (Vec<_>, Vec<_>) = attached
-                .iter()
-                .partition(|policy| wanted.iter().any(|arn| policy.policy_arn() == Some(arn)));
+            let (ours, others): (Vec<_>, Vec<_>) = attached.iter().partition(|policy| {
+                let arns = DEPLOYER_STAGES.map(|stage| policy_arn(&cx.names, stage));
+                arns.iter().any(|arn| policy.policy_arn() == Some(arn))
+            });
             if !others.is_empty() {
-                found.detail = format!("also has {}, not ours", policy_names(others));
+                found.detail = format!("also has {}, not ours", listed(names_of(&others)));
             }
-            let wanted = wanted.iter().filter_map(|arn| arn.rsplit('/').next());
-            let mut wanted: Vec<&str> = wanted.collect();
-            wanted.sort_unstable();
-            found.compare(ATTACHED, policy_names(ours), wanted.join(", "));
+            let wanted = DEPLOYER_STAGES.map(|stage| policy_name(&cx.names, stage));
+            found.compare(ATTACHED, listed(names_of(&ours)), listed(wanted.into()));
         }
         Ok(vec![found])
     }
@@ -149,10 +147,12 @@ async fn attach(cx: &Cx, arn: &str) -> Result<()> {
     Ok(())
 }
 
-/// The names of policies, sorted: IAM lists them in no order.
-fn policy_names(policies: Vec<&AttachedPolicy>) -> String {
-    let mut names: Vec<&str> =
-        policies.into_iter().filter_map(AttachedPolicy::policy_name).collect();
+fn names_of(policies: &[&AttachedPolicy]) -> Vec<String> {
+    policies.iter().filter_map(|policy| policy.policy_name()).map(str::to_owned).collect()
+}
+
+/// One line, sorted: IAM lists policies in no order.
+fn listed(mut names: Vec<String>) -> String {
     names.sort_unstable();
     names.join(", ")
 }

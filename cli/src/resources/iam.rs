@@ -31,7 +31,7 @@ pub(super) const ABSENT: &[&str] = &["NoSuchEntity"];
 const UNSETTLED: &[&str] =
     &["NoSuchEntity", "DeleteConflict", "EntityTemporarilyUnmodifiable", "ConcurrentModification"];
 // It takes seconds; a minute means that it is something else.
-const SETTLING_LIMIT: Duration = Duration::from_secs(60);
+const SETTLING_LIMIT: Duration = Duration::from_mins(1);
 
 /// The stages that have a policy.
 pub(super) const DEPLOYER_STAGES: [Stage; 3] = [Stage::Instances, Stage::Lb, Stage::Monitoring];

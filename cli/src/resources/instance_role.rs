@@ -78,7 +78,6 @@ impl Resource for Role {
             .create_role()
             .role_name(&name)
             .path(IAM_PATH)
-            .description("What the Jitsi instance may do")
             .assume_role_policy_document(trust().to_string())
             .set_tags(Some(tagged(cx, &name)?))
             .send()

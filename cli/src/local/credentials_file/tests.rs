@@ -2,14 +2,9 @@
 
 use std::fs;
 
-use aws_config::{
-    profile::{
-        ProfileFileCredentialsProvider,
-        profile_file::{ProfileFileKind, ProfileFiles},
-    },
-    provider_config::ProviderConfig,
-};
+use aws_config::{profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -97,7 +92,8 @@ async fn the_sdk_reads_what_was_written() {
     file.write(OURS, &profile()).unwrap();
     let http = aws_smithy_http_client::Builder::new().build_http(); // wanted, never used
     let calling = ProviderConfig::default().with_http_client(http);
-    let files = ProfileFiles::builder().with_file(ProfileFileKind::Credentials, &file.path).build();
+    let files =
+        EnvConfigFiles::builder().with_file(EnvConfigFileKind::Credentials, &file.path).build();
     for (name, key) in [("default", ("A", "B")), (OURS, ("AKIAEXAMPLE", "not/a+secret"))] {
         let provider = ProfileFileCredentialsProvider::builder()
             .configure(&calling)
@@ -151,7 +147,7 @@ fn ours() -> impl Strategy<Value = String> {
     (header, vec(property, 0..4), prop_oneof![Just("\n"), Just("\r\n")]).prop_map(
         |(header, properties, ending)| {
             let lines = iter::once(header).chain(properties);
-            lines.map(|line| format!("{line}{ending}")).collect()
+            lines.flat_map(|line| [line, ending]).collect()
         },
     )
 }
