@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import cgroups
 from .images import Images
 from .machines import CommandResult, MachineSpec
 from .network import Network
@@ -153,11 +154,15 @@ class NspawnMachines:
         ]
         with (machine.directory / "console.log").open("ab") as console:
             machine.process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
+                cgroups.contain(self._group(spec.instance_id), argv),
+                stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
             )
         self._record(spec.instance_id, machine.process.pid)
         watcher = threading.Thread(target=self._watch, args=(machine, machine.process), daemon=True)
         watcher.start()
+
+    def _group(self, instance_id: str) -> str:
+        return f"{self._network.prefix}-{instance_id}"
 
     def _watch(self, machine: Machine, process: subprocess.Popen) -> None:
         code = process.wait()
@@ -194,6 +199,7 @@ class NspawnMachines:
     def _remove(self, machine: Machine) -> None:
         self._halt(machine, power_cut=True)
         self._network.detach(machine.spec.instance_id)
+        cgroups.remove(self._group(machine.spec.instance_id))
         unmount(machine.root)
         for part in ("upper", "work", "root"):
             shutil.rmtree(machine.directory / part, ignore_errors=True)

@@ -48,7 +48,7 @@ def build(cache: Path, standins: Path, jitsi_repository: str | None, say: Callab
         part = target.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         www = part / "www"
-        key = Key(part / "key")
+        key = Key(cache / "key")
         (www / "jitsi/stable").mkdir(parents=True)
         (part / "work").mkdir()
         for recipe in sorted(p for p in RECIPES.iterdir() if p.is_dir()):
@@ -184,8 +184,9 @@ class Key:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        home.mkdir(parents=True, mode=0o700)
-        self._gpg("--quick-generate-key", "sandbox packages", "rsa3072", "sign", "never")
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self._gpg("--list-secret-keys", "--with-colons"):
+            self._gpg("--quick-generate-key", "sandbox packages", "rsa3072", "sign", "never")
         listing = self._gpg("--list-keys", "--with-colons")
         rows = [line.split(":") for line in listing.splitlines()]
         self.fingerprint = next(row[9] for row in rows if row[0] == "fpr")

@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+from . import cgroups
 from .nspawn import unmount
 from .shell import attempt, run
 
@@ -67,6 +68,7 @@ class RunState:
             for name in namespaces(prefix):
                 pids = run(["ip", "netns", "pids", name]).split()
                 kill([int(p) for p in pids if int(p) != os.getpid()])
+            cgroups.remove(f"{prefix}-")
         for mount in mounts_below(self.directory):
             unmount(Path(mount))
         if prefix:

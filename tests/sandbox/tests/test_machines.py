@@ -35,7 +35,7 @@ class Region:
 
     def cli(self, *arguments: str) -> str:
         argv = [sys.executable, "-m", "region.cli", "--root", str(ROOT), "--directory", str(self.directory)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "tests/sandbox")}
+        environment = os.environ | {"PYTHONPATH": f"{ROOT}/tests/sandbox:{ROOT}/tests"}
         done = subprocess.run([*argv, *arguments], capture_output=True, text=True, timeout=900, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
