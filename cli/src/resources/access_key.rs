@@ -54,7 +54,9 @@ impl Resource for AccessKeyPair {
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
         let (file, profile) = local(cx)?;
-        let here = profile.as_ref().filter(|profile| profile.account() == Some(cx.names.account()));
+        let here = profile.as_ref().filter(|profile| {
+            profile.account() == Some(cx.names.account()) && profile.credentials().is_some()
+        });
         let here = here.and_then(Profile::key_id);
         let mut found = Vec::new();
         // Only the keys of a user that is ours: its id is known only then.

@@ -26,6 +26,7 @@ pub struct SshKeyPair;
 
 const PRIVATE_HALF: &str = "private key";
 const PUBLIC_HALF: &str = "public key";
+const EFFECT: &str = "new instances take the new key, those that run take the former one";
 
 #[async_trait]
 impl Resource for SshKeyPair {
@@ -73,11 +74,7 @@ impl Resource for SshKeyPair {
         let public = file.read_or_make()?;
         if found.drifted(PRIVATE_HALF) {
             delete_pair(cx, &found.id).await?;
-            let path = file.path().display();
-            cx.note(
-                &Key::KeyPair,
-                format!("new instances take the key in {path}; those that run take the former one"),
-            );
+            cx.note(&Key::KeyPair, format!("{}: {EFFECT}", file.path().display()));
         }
         import(cx, &public).await
     }
@@ -107,9 +104,7 @@ fn on_aws(cx: &Cx, file: &PrivateKeyFile, kept: &Kept, pair: &KeyPairInfo) -> Fo
             field: PRIVATE_HALF,
             actual,
             wanted: format!("in {path}"),
-            effect: Some(
-                "new instances take the new key; those that run take the former one".into(),
-            ),
+            effect: Some(EFFECT.to_owned()),
         });
     }
     found
@@ -129,6 +124,7 @@ fn only_here(name: &str, file: &PrivateKeyFile) -> Found {
 
 async fn import(cx: &Cx, public: &PublicKey) -> Result<()> {
     let name = cx.names.deployment();
+    let bare = PublicKey::from(public.key_data().clone()); // without the comment, which is ours
     let tags = TagSpecification::builder()
         .resource_type(ResourceType::KeyPair)
         .set_tags(Some(tag_list!(cx, Stage::Iam, name, Tag)))
@@ -137,7 +133,7 @@ async fn import(cx: &Cx, public: &PublicKey) -> Result<()> {
         .ec2
         .import_key_pair()
         .key_name(name)
-        .public_key_material(Blob::new(public.to_openssh()?))
+        .public_key_material(Blob::new(bare.to_openssh()?))
         .tag_specifications(tags)
         .send()
         .await
