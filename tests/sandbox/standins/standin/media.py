@@ -97,8 +97,7 @@ class Harvesters:
             transaction_id=request.transaction_id,
         )
         answer.attributes["XOR-MAPPED-ADDRESS"] = address[:2]
-        answer.add_message_integrity(endpoint.pwd.encode())
-        answer.add_fingerprint()
+        answer.add_message_integrity(endpoint.pwd.encode())  # and FINGERPRINT
         socket.sendto(bytes(answer), address)
         if "USE-CANDIDATE" in request.attributes:
             if endpoint.peer is None:

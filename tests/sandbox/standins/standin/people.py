@@ -123,7 +123,6 @@ class Person(asyncio.DatagramProtocol):
         request.attributes["ICE-CONTROLLED"] = 1
         request.attributes["USE-CANDIDATE"] = None
         request.add_message_integrity(pwd.encode())
-        request.add_fingerprint()
         return bytes(request)
 
     def datagram_received(self, data, _address):

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import socket
 import ssl
 
 import slixmpp
@@ -14,6 +15,8 @@ from .process import log
 
 MUC = "http://jabber.org/protocol/muc"
 MUC_USER = "http://jabber.org/protocol/muc#user"
+
+_REFUSED = ("failed_auth", "failed_all_auth")
 
 logging.getLogger("slixmpp").setLevel(logging.CRITICAL)
 
@@ -36,7 +39,7 @@ class Account:
 class Client(slixmpp.ClientXMPP):
     """One connection. `ended` is done when it is over, with the reason."""
 
-    def __init__(self, account, mechanism=None):
+    def __init__(self, account, mechanism="SCRAM-SHA-1"):
         jid = f"{account.username}@{account.domain}" if account.username else account.domain
         super().__init__(
             f"{jid}/{account.resource}" if account.resource else jid, account.password or "", sasl_mech=mechanism
@@ -50,8 +53,12 @@ class Client(slixmpp.ClientXMPP):
         self.ssl_context.verify_mode = ssl.CERT_REQUIRED if account.verify else ssl.CERT_NONE
         if account.verify:
             self.ssl_context.load_default_certs()
+        mechanisms = self["feature_mechanisms"]
+        credentials = mechanisms.sasl_callback
+        # Without channel binding, which slixmpp 1.8 says it could do and then does wrong.
+        mechanisms.sasl_callback = lambda *wanted: credentials(*wanted) | {"channel_binding": None}
         self.add_event_handler("session_start", lambda _: self._settle(self.online, True))
-        for event in ("failed_all_auth", "connection_failed", "disconnected", "ssl_invalid_chain"):
+        for event in ("failed_auth", "failed_all_auth", "connection_failed", "disconnected", "ssl_invalid_chain"):
             self.add_event_handler(event, lambda reason, event=event: self._over(event, reason))
 
     def _over(self, event, reason):
@@ -65,11 +72,21 @@ class Client(slixmpp.ClientXMPP):
 
     async def log_in(self):
         """Whether it worked."""
+        # Older slixmpp gives up on `localhost` when nobody listens on ::1.
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                self.account.host, self.account.port, family=socket.AF_INET, type=socket.SOCK_STREAM
+            )
+        except OSError as error:
+            self._over("connection_failed", error)
+            return False
+        host, port = found[0][4]
         if "address" in inspect.signature(self.connect).parameters:  # slixmpp before 1.9
-            self.connect((self.account.host, self.account.port), force_starttls=False)
+            self.get_dns_records = _no_records  # it would ask a name server about an address
+            self.connect((host, port), force_starttls=False)
         else:
             self.enable_direct_tls, self.enable_plaintext = False, True
-            self.connect(self.account.host, self.account.port)
+            self.connect(host, port)
         return await self.online
 
     def leave(self):
@@ -90,12 +107,16 @@ class Client(slixmpp.ClientXMPP):
 
     async def ask(self, kind, to, payload, timeout=10):
         """The answer, or None after an error or silence."""
-        iq = self.make_iq(itype=kind, ito=to)
+        iq = self.make_iq(id=self.new_id(), itype=kind, ito=to)
         iq.append(payload)
         try:
             return await iq.send(timeout=timeout)
         except (slixmpp.exceptions.IqError, slixmpp.exceptions.IqTimeout):
             return None
+
+
+async def _no_records(*_):
+    return []
 
 
 async def stay_logged_in(account, pace, prepare, online, offline, delay):
@@ -114,7 +135,7 @@ async def stay_logged_in(account, pace, prepare, online, offline, delay):
             else:
                 reason = client.ended.result() if client.ended.done() else "no session"
                 log("SEVERE", f"failed to log in {account.username}@{account.domain}: {reason}")
-                if reason == "failed_all_auth":
+                if reason in _REFUSED:
                     log("SEVERE", "SASLErrorException: SASLError using SCRAM-SHA-1: not-authorized")
         except asyncio.CancelledError:
             # A clean end: Prosody tells the others at once.
@@ -125,4 +146,4 @@ async def stay_logged_in(account, pace, prepare, online, offline, delay):
             offline()
             client.leave()
         # The real ones hammer on with a wrong password, five times a second.
-        await (asyncio.sleep(0.2) if reason == "failed_all_auth" else pace.sleep(delay))
+        await (asyncio.sleep(0.2) if reason in _REFUSED else pace.sleep(delay))
