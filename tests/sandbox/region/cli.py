@@ -1,4 +1,4 @@
-"""`scripts/sandbox`: up, down, status, console, exec."""
+"""`scripts/sandbox`: up, down, status, console, certificate, exec."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from . import addresses, host, packages
+from .authority import Authority
 from .run_state import RunState
 from .shell import locked
 
@@ -37,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
     status.add_argument("--json", action="store_true")
     console = commands.add_parser("console", help="an instance's console")
     console.add_argument("instance")
+    certificate = commands.add_parser("certificate", help="issue a certificate that `exec` trusts")
+    certificate.add_argument("domain")
+    certificate.add_argument("--out", type=Path, default=Path(), help="where cert, chain and key go")
     execute = commands.add_parser("exec", help="run a command as a user on the sandbox's internet")
     execute.add_argument("--instance", help="run it inside this instance instead")
     execute.add_argument("argv", nargs=argparse.REMAINDER)
@@ -55,8 +59,11 @@ def main(argv: list[str] | None = None) -> int:
         case "console":
             print(request(state, f"console/{arguments.instance}")["console"], end="")
             return 0
+        case "certificate":
+            Authority(area / "cache").issue(arguments.domain, arguments.out)
+            return 0
         case _:
-            return run_inside(state, arguments)
+            return run_inside(state, arguments, Authority(area / "cache"))
 
 
 def bring_up(arguments, area: Path, state: RunState) -> int:
@@ -173,7 +180,7 @@ def table(rows: list[list]) -> None:
         print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
 
 
-def run_inside(state: RunState, arguments) -> int:
+def run_inside(state: RunState, arguments, authority: Authority) -> int:
     """Replaces this process by the command, inside an instance or on the sandbox's internet."""
     argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
     known = state.read()
@@ -186,6 +193,7 @@ def run_inside(state: RunState, arguments) -> int:
     resolver = state.directory / "resolv.conf"
     resolver.write_text(f"nameserver {addresses.API}\n")
     inside = environment(known, f"http://{addresses.API}:{addresses.API_PORT}")
+    inside["SSL_CERT_FILE"] = str(authority.bundle(state.directory / "trusted.pem"))
     prepare = f'mount --bind "{resolver}" "$(readlink -f /etc/resolv.conf)"; exec "$@"'
     os.execvpe(
         "nsenter",
