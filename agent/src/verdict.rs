@@ -9,8 +9,8 @@ use tokio::time::Instant;
 /// When evidence becomes a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Rounds with a fault, in a row, after which the instance is unready.
-    pub strikes: u32,
+    /// How long faults may last until the instance is unready: the time a restart needs.
+    pub tolerance: Duration,
     /// How long the verdict waits while media flows all the same.
     pub media_grace: Duration,
 }
@@ -22,13 +22,8 @@ pub enum Proof {
     None,
     /// A meeting was held.
     Held,
-    /// It failed.
-    Failed {
-        /// Why.
-        reason: String,
-        /// Whether the verdict hears of this attempt for the first time.
-        fresh: bool,
-    },
+    /// It failed, for this reason.
+    Failed(String),
 }
 
 /// The evidence of one round.
@@ -40,6 +35,19 @@ pub struct Evidence {
     pub proof: Proof,
     /// Whether people's media moved since the last round.
     pub media_flows: bool,
+}
+
+impl Evidence {
+    /// Everything that speaks against a meeting.
+    pub fn missing(&self) -> Vec<String> {
+        let mut missing = self.faults.clone();
+        match &self.proof {
+            Proof::Held => {}
+            Proof::Failed(reason) => missing.push(format!("meeting: {reason}")),
+            Proof::None => missing.push("meeting: none held yet".to_owned()),
+        }
+        missing
+    }
 }
 
 /// What a round changed.
@@ -58,7 +66,6 @@ pub enum Change {
 pub struct Verdict {
     policy: Policy,
     ready: bool,
-    strikes: u32,
     failing_since: Option<Instant>,
     waiting: bool,
 }
@@ -66,7 +73,7 @@ pub struct Verdict {
 impl Verdict {
     /// Unready until proven otherwise.
     pub fn new(policy: Policy) -> Self {
-        Self { policy, ready: false, strikes: 0, failing_since: None, waiting: false }
+        Self { policy, ready: false, failing_since: None, waiting: false }
     }
 
     /// Whether visitors may come.
@@ -74,52 +81,37 @@ impl Verdict {
         self.ready
     }
 
-    /// Rounds with a fault in a row.
-    pub fn strikes(&self) -> u32 {
-        self.strikes
-    }
-
     /// Whether an unready verdict waits for people's media to end.
     pub fn waiting(&self) -> bool {
         self.waiting
     }
 
-    /// Weighs one round.
+    /// Weighs one round. Green without proof changes nothing: neither a first green nor the moment
+    /// until the meeting after a restart makes ready, and neither makes unready by itself, but the
+    /// time of an earlier fault runs on.
     pub fn weigh(&mut self, now: Instant, evidence: &Evidence) -> Option<Change> {
-        let mut faults = evidence.faults.clone();
-        let mut fresh = !faults.is_empty();
-        if let Proof::Failed { reason, fresh: new } = &evidence.proof {
-            faults.push(format!("meeting: {reason}"));
-            fresh |= new;
+        if evidence.faults.is_empty() && evidence.proof == Proof::Held {
+            let was_ready = std::mem::replace(&mut self.ready, true);
+            self.failing_since = None;
+            self.waiting = false;
+            return (!was_ready).then_some(Change::Ready);
         }
-        if faults.is_empty() {
-            // Green without proof changes nothing: neither a first green nor the time until the
-            // meeting after a change.
-            return (evidence.proof == Proof::Held).then(|| self.clear())?;
+        let faulty = !evidence.faults.is_empty() || matches!(evidence.proof, Proof::Failed(_));
+        if faulty {
+            self.failing_since.get_or_insert(now);
         }
-        let failing_since = *self.failing_since.get_or_insert(now);
-        if fresh {
-            self.strikes += 1;
-        }
-        if !self.ready || self.strikes < self.policy.strikes {
+        let failing = now - self.failing_since?;
+        if !self.ready || failing < self.policy.tolerance {
             return None;
         }
-        let left = self.policy.media_grace.saturating_sub(now - failing_since);
+        let left = self.policy.media_grace.saturating_sub(failing);
         if evidence.media_flows && !left.is_zero() {
             let first = !std::mem::replace(&mut self.waiting, true);
-            return first.then_some(Change::Waiting(faults, left));
+            return first.then(|| Change::Waiting(evidence.missing(), left));
         }
         self.ready = false;
         self.waiting = false;
-        Some(Change::Unready(faults))
-    }
-
-    fn clear(&mut self) -> Option<Change> {
-        let was_ready = std::mem::replace(&mut self.ready, true);
-        self.strikes = 0;
-        self.failing_since = None;
-        self.waiting = false;
-        (!was_ready).then_some(Change::Ready)
+        Some(Change::Unready(evidence.missing()))
     }
 }
 
@@ -127,24 +119,35 @@ impl Verdict {
 mod tests {
     use super::*;
 
-    const POLICY: Policy = Policy { strikes: 3, media_grace: Duration::from_mins(10) };
+    const POLICY: Policy =
+        Policy { tolerance: Duration::from_secs(15), media_grace: Duration::from_mins(10) };
 
     fn evidence(fault: Option<&str>, proof: Proof, media_flows: bool) -> Evidence {
         Evidence { faults: fault.into_iter().map(str::to_owned).collect(), proof, media_flows }
     }
 
+    fn clean() -> Evidence {
+        evidence(None, Proof::Held, false)
+    }
+
     fn ready() -> (Verdict, Instant) {
         let now = Instant::now();
         let mut verdict = Verdict::new(POLICY);
-        assert_eq!(verdict.weigh(now, &evidence(None, Proof::Held, false)), Some(Change::Ready));
+        assert_eq!(verdict.weigh(now, &clean()), Some(Change::Ready));
         (verdict, now)
+    }
+
+    fn at(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
     }
 
     #[test]
     fn first_greens_are_not_believed() {
+        let start = Instant::now();
         let mut verdict = Verdict::new(POLICY);
-        for _ in 0..100 {
-            assert_eq!(verdict.weigh(Instant::now(), &evidence(None, Proof::None, false)), None);
+        for second in 0..100 {
+            let green = evidence(None, Proof::None, false);
+            assert_eq!(verdict.weigh(at(start, second), &green), None);
             assert!(!verdict.ready());
         }
     }
@@ -158,64 +161,73 @@ mod tests {
     }
 
     #[test]
-    fn the_third_strike_counts_and_a_clean_round_forgives() {
-        let (mut verdict, now) = ready();
+    fn faults_count_when_they_last_and_a_clean_round_forgives() {
+        let (mut verdict, start) = ready();
         let bad = evidence(Some("nginx: refused"), Proof::Held, false);
-        assert_eq!(verdict.weigh(now, &bad), None);
-        assert_eq!(verdict.weigh(now, &bad), None);
-        assert_eq!(verdict.weigh(now, &evidence(None, Proof::Held, false)), None);
-        assert_eq!(verdict.weigh(now, &bad), None);
-        assert_eq!(verdict.weigh(now, &bad), None);
+        assert_eq!(verdict.weigh(at(start, 0), &bad), None);
+        assert_eq!(verdict.weigh(at(start, 14), &bad), None);
+        assert_eq!(verdict.weigh(at(start, 15), &clean()), None);
+        assert_eq!(verdict.weigh(at(start, 16), &bad), None);
+        assert_eq!(verdict.weigh(at(start, 30), &bad), None);
         assert!(verdict.ready());
-        assert_eq!(verdict.weigh(now, &bad), Some(Change::Unready(vec!["nginx: refused".into()])));
-        assert_eq!(verdict.weigh(now, &bad), None, "said once");
-        assert_eq!(verdict.weigh(now, &evidence(None, Proof::Held, false)), Some(Change::Ready));
+        let unready = Change::Unready(vec!["nginx: refused".into()]);
+        assert_eq!(verdict.weigh(at(start, 31), &bad), Some(unready));
+        assert_eq!(verdict.weigh(at(start, 32), &bad), None, "said once");
+        assert_eq!(verdict.weigh(at(start, 33), &clean()), Some(Change::Ready));
     }
 
     #[test]
-    fn one_failed_meeting_is_one_strike_however_many_rounds_see_it() {
-        let (mut verdict, now) = ready();
-        let failed = |fresh| Proof::Failed { reason: "no bridge".into(), fresh };
-        assert_eq!(verdict.weigh(now, &evidence(None, failed(true), false)), None);
-        for _ in 0..10 {
-            assert_eq!(verdict.weigh(now, &evidence(None, failed(false), false)), None);
+    fn a_restart_that_proves_nothing_in_time_is_unready() {
+        let (mut verdict, start) = ready();
+        let failed = evidence(None, Proof::Failed("no bridge".into()), false);
+        assert_eq!(verdict.weigh(start, &failed), None);
+        let restarted = evidence(None, Proof::None, false);
+        assert_eq!(verdict.weigh(at(start, 14), &restarted), None);
+        assert_eq!(
+            verdict.weigh(at(start, 15), &restarted),
+            Some(Change::Unready(vec!["meeting: none held yet".into()]))
+        );
+    }
+
+    #[test]
+    fn somebody_elses_restart_alone_is_no_fault() {
+        let (mut verdict, start) = ready();
+        for second in 0..100 {
+            let unproven = evidence(None, Proof::None, false);
+            assert_eq!(verdict.weigh(at(start, second), &unproven), None);
         }
-        assert_eq!(verdict.strikes(), 1);
-        assert_eq!(verdict.weigh(now, &evidence(None, failed(true), false)), None);
-        assert!(matches!(
-            verdict.weigh(now, &evidence(None, failed(true), false)),
-            Some(Change::Unready(_))
-        ));
+        assert!(verdict.ready());
     }
 
     #[test]
     fn media_delays_the_verdict_until_it_stops_or_the_grace_ends() {
+        let silent = evidence(Some("jicofo: refused"), Proof::Held, false);
+        let talking = Evidence { media_flows: true, ..silent.clone() };
         for ends_by_silence in [true, false] {
             let (mut verdict, start) = ready();
-            let talking = evidence(Some("jicofo: refused"), Proof::Held, true);
             assert_eq!(verdict.weigh(start, &talking), None);
-            assert_eq!(verdict.weigh(start, &talking), None);
-            assert!(matches!(verdict.weigh(start, &talking), Some(Change::Waiting(_, left))
-                if left == POLICY.media_grace));
-            let later = start + POLICY.media_grace - Duration::from_secs(1);
-            assert_eq!(verdict.weigh(later, &talking), None, "said once");
+            let left = Duration::from_secs(585);
+            let waiting = Change::Waiting(vec!["jicofo: refused".into()], left);
+            assert_eq!(verdict.weigh(at(start, 15), &talking), Some(waiting));
+            assert_eq!(verdict.weigh(at(start, 599), &talking), None, "said once");
             assert!(verdict.ready() && verdict.waiting());
             let end = if ends_by_silence {
-                verdict.weigh(later, &evidence(Some("jicofo: refused"), Proof::Held, false))
+                verdict.weigh(at(start, 599), &silent)
             } else {
-                verdict.weigh(start + POLICY.media_grace, &talking)
+                verdict.weigh(at(start, 600), &talking)
             };
             assert!(matches!(end, Some(Change::Unready(_))));
-            assert!(!verdict.ready());
+            assert!(!verdict.ready() && !verdict.waiting());
         }
     }
 
     #[test]
     fn media_makes_nothing_ready() {
+        let start = Instant::now();
         let mut verdict = Verdict::new(POLICY);
         let round = evidence(Some("jicofo: refused"), Proof::None, true);
-        for _ in 0..10 {
-            assert_eq!(verdict.weigh(Instant::now(), &round), None);
+        for second in 0..100 {
+            assert_eq!(verdict.weigh(at(start, second), &round), None);
         }
         assert!(!verdict.ready());
     }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::board::{MeetingStatus, Phase, now};
 use crate::configure::systemctl;
 use crate::heal::{Healer, Symptoms};
-use crate::health::{self, Bridge, Component, Round};
+use crate::health::{self, Bridge, Component, Processes, Round};
 use crate::imds::Identity;
 use crate::meeting;
 use crate::metrics::{self, Metrics};
@@ -21,12 +21,11 @@ use crate::run::Life;
 use crate::service;
 use crate::verdict::{Change, Evidence, Policy, Proof, Verdict};
 
-/// Between rounds until the first meeting: a boot is waited for.
-const BOOT_INTERVAL: Duration = Duration::from_secs(1);
-/// A component has this share of the interval to answer, so that one that hangs is known as down
-/// within the interval; and no longer than [`LONGEST_ANSWER`].
-const ANSWER_SHARE: f64 = 0.8;
-const LONGEST_ANSWER: Duration = Duration::from_secs(4);
+/// Between rounds while something is not well or not proven yet.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a component may take to answer, if the interval is not shorter: one that hangs is known
+/// as down within it.
+const ANSWER_LIMIT: Duration = Duration::from_millis(2500);
 /// The bridge counts the participants of a meeting for a moment after they left.
 const AFTERGLOW: Duration = Duration::from_secs(3);
 /// Minutes between two comparisons of the files with what was rendered.
@@ -48,6 +47,7 @@ pub(crate) struct Watch<'a> {
     faults: Vec<String>,
     cure: Task<Result<Vec<Component>>>,
     look: Task<Result<Identity>>,
+    processes: Processes,
     bytes: Option<u64>,
     minutes: u64,
 }
@@ -56,8 +56,9 @@ impl<'a> Watch<'a> {
     /// A watch that gives up when no meeting could be held within `limit`.
     pub(crate) fn new(life: &'a Life, limit: Duration) -> Result<Self> {
         let settings = &life.node.settings;
+        let interval = Duration::from_secs(settings.watch.component_interval);
         let policy = Policy {
-            strikes: settings.watch.strikes,
+            tolerance: interval * settings.watch.strikes,
             media_grace: Duration::from_secs(settings.watch.media_grace),
         };
         let mut healer = Healer::default();
@@ -78,6 +79,7 @@ impl<'a> Watch<'a> {
             faults: Vec::new(),
             cure: Task::default(),
             look: Task::default(),
+            processes: Processes::new(life.node.system()),
             bytes: None,
             minutes: 0,
         })
@@ -95,8 +97,8 @@ impl<'a> Watch<'a> {
                 identity = self.look.ended() => self.looked(identity),
                 _ = minutes.tick() => self.every_minute(),
                 () = sleep_until(next_round) => {
-                    next_round = Instant::now() + self.interval();
                     self.round().await;
+                    next_round = Instant::now() + self.interval();
                     service::beat();
                 }
             }
@@ -109,24 +111,49 @@ impl<'a> Watch<'a> {
     }
 
     fn interval(&self) -> Duration {
-        let watching = Duration::from_secs(self.life.node.settings.watch.component_interval);
-        if self.proven { watching } else { BOOT_INTERVAL.min(watching) }
+        let well = self.faults.is_empty() && self.proof == Proof::Held;
+        let watching = self.watch_interval();
+        if well { watching } else { DOUBT_INTERVAL.min(watching) }
+    }
+
+    fn watch_interval(&self) -> Duration {
+        Duration::from_secs(self.life.node.settings.watch.component_interval)
     }
 
     async fn round(&mut self) {
         let node = &self.life.node;
-        let limit = self.interval().mul_f64(ANSWER_SHARE).min(LONGEST_ANSWER);
+        let limit = ANSWER_LIMIT.min(self.watch_interval());
         let bridge = Bridge { local: node.identity().private_ipv4 };
         let domain = node.settings.domain.as_str();
         let round =
             health::round(&node.machine.endpoints, domain, &bridge, node.system(), limit).await;
         self.life.board.note_round(&round, |component| self.healer.restarts(component));
+        self.doubt_what_was_restarted();
         self.faults = round.faults().map(|(part, why)| format!("{part}: {why}")).collect();
         let media_flows = self.media_flows(&round);
         self.note_traffic(&round);
         self.judge(media_flows);
         self.heal(&round, media_flows);
         self.start_meeting();
+    }
+
+    /// systemd restarts what dies, sometimes faster than a round sees it dead.
+    fn doubt_what_was_restarted(&mut self) {
+        let replaced = self.processes.replaced(self.life.node.system());
+        if replaced.is_empty() || self.cure.runs() {
+            return;
+        }
+        // What a cure restarted is in doubt already.
+        if self.proof == Proof::Held {
+            tracing::info!("started anew: {replaced:?}");
+        }
+        self.forget_meeting();
+        self.healer.started(Instant::now(), &replaced);
+    }
+
+    fn forget_meeting(&mut self) {
+        self.meeting.abort();
+        self.proof = Proof::None;
     }
 
     /// The probe sends no media: what grows the bridge's counters are people.
@@ -148,9 +175,6 @@ impl<'a> Watch<'a> {
     fn judge(&mut self, media_flows: bool) {
         let evidence =
             Evidence { faults: self.faults.clone(), proof: self.proof.clone(), media_flows };
-        if let Proof::Failed { fresh, .. } = &mut self.proof {
-            *fresh = false;
-        }
         let change = self.verdict.weigh(Instant::now(), &evidence);
         match &change {
             Some(Change::Ready) => tracing::info!("ready: a meeting can be held"),
@@ -169,12 +193,7 @@ impl<'a> Watch<'a> {
         self.life.board.update(|status| {
             status.ready = self.verdict.ready();
             status.waiting_for_media = self.verdict.waiting();
-            status.missing = evidence.faults;
-            match evidence.proof {
-                Proof::Held => {}
-                Proof::Failed { reason, .. } => status.missing.push(format!("meeting: {reason}")),
-                Proof::None => status.missing.push("meeting: none held yet".to_owned()),
-            }
+            status.missing = evidence.missing();
         });
     }
 
@@ -203,8 +222,7 @@ impl<'a> Watch<'a> {
     fn cure(&mut self, component: Option<Component>) {
         let node = Arc::clone(&self.life.node);
         let again = component.is_some_and(|component| self.healer.restarts(component) > 1);
-        self.meeting.abort();
-        self.proof = Proof::None;
+        self.forget_meeting();
         self.cure.start(async move {
             let outcome = node.converge(again).await;
             let mut restarted = match outcome {
@@ -243,7 +261,7 @@ impl<'a> Watch<'a> {
     fn meeting_is_due(&self) -> bool {
         let interval = Duration::from_secs(self.life.node.settings.watch.meeting_interval);
         match self.proof {
-            Proof::None | Proof::Failed { .. } => true,
+            Proof::None | Proof::Failed(_) => true,
             Proof::Held => self.meeting_ended.is_none_or(|ended| ended.elapsed() >= interval),
         }
     }
@@ -267,7 +285,7 @@ impl<'a> Watch<'a> {
         } else {
             let reason = meeting::reason(&report);
             tracing::warn!("no meeting: {reason}");
-            self.proof = Proof::Failed { reason, fresh: true };
+            self.proof = Proof::Failed(reason);
             self.failed_step = report.failed_step;
             if matches!(report.failed_step, Some(StepName::Offer | StepName::Media)) {
                 self.look_at_addresses();

@@ -4,6 +4,7 @@
 
 mod jicofo;
 mod nginx;
+mod processes;
 mod prosody;
 mod videobridge;
 
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use crate::http::Refused;
 use crate::system::System;
 
+pub use processes::Processes;
 pub use videobridge::{Bridge, Traffic};
 
 /// A service that a meeting needs. Ordered as they are restarted.
