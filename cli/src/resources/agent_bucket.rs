@@ -136,6 +136,7 @@ async fn owner(cx: &Cx) -> Result<Option<(Owner, bool)>> {
         .await
         .doing(format!("looking for bucket `{name}`"));
     match answer {
+        Ok(answer) if answer.tag_set().is_empty() => Ok(Some((Owner::Ours, false))),
         Ok(answer) => {
             let tags = answer.tag_set().iter().map(|tag| (tag.key(), tag.value()));
             Ok(Some((tags::owner(&cx.names, tags), true)))

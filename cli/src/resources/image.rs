@@ -74,17 +74,15 @@ pub(super) async fn by_id(cx: &Cx, id: &str) -> Result<Option<Image>> {
 /// else Canonical's newest Ubuntu 24.04.
 pub(super) async fn resolve(cx: &Cx, current: Option<Image>) -> Result<Image> {
     let architecture = architecture(cx).await?;
-    if let Some(current) = current.filter(|image| image.suits(cx, &architecture)) {
-        return Ok(current);
-    }
-    let image = match &cx.config.instance.image {
-        Some(id) => by_id(cx, id.as_str()).await?.ok_or_else(|| {
+    let image = match (current, &cx.config.instance.image) {
+        (Some(current), _) if current.suits(cx, &architecture) => current,
+        (_, Some(id)) => by_id(cx, id.as_str()).await?.ok_or_else(|| {
             Hinted::user(
                 format!("there is no image {id} in {}", cx.names.region()),
                 "set [instance] image in jitsi.toml to an image of this region, or remove it",
             )
         })?,
-        None => newest_ubuntu(cx, &architecture).await?,
+        (_, None) => newest_ubuntu(cx, &architecture).await?,
     };
     let kind = cx.config.instance.instance_type.as_str();
     if image.architecture != architecture {
