@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::future::select_ok;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -51,16 +52,15 @@ impl Way {
         if found.is_empty() { Err(failure("it has no address".into())) } else { Ok(found) }
     }
 
-    /// Connects to the first address that accepts.
+    /// Connects to whichever address accepts first, as browsers do: one of a load balancer's may be
+    /// out of order.
     pub(crate) async fn connect(&self, addresses: &[SocketAddr]) -> Result<Connection, Failure> {
-        let mut last = Failure::Setup("no address to connect to".into());
-        for &address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(tcp) => return self.secure(tcp, address).await,
-                Err(e) => last = Failure::Connect { address, why: e.to_string() },
-            }
+        let attempts: Vec<_> = addresses.iter().map(|&address| Box::pin(dial(address))).collect();
+        if attempts.is_empty() {
+            return Err(Failure::Setup("no address to connect to".into()));
         }
-        Err(last)
+        let ((tcp, address), _abandoned) = select_ok(attempts).await?;
+        self.secure(tcp, address).await
     }
 
     async fn secure(&self, tcp: TcpStream, address: SocketAddr) -> Result<Connection, Failure> {
@@ -69,6 +69,11 @@ impl Way {
         tcp.set_nodelay(true).map_err(failure)?;
         self.tls.connect(self.server_name.clone(), tcp).await.map(Box::new).map_err(failure)
     }
+}
+
+async fn dial(address: SocketAddr) -> Result<(TcpStream, SocketAddr), Failure> {
+    let tcp = TcpStream::connect(address).await;
+    tcp.map(|tcp| (tcp, address)).map_err(|e| Failure::Connect { address, why: e.to_string() })
 }
 
 fn client_config(tls: Tls) -> Result<ClientConfig, Failure> {
