@@ -95,17 +95,18 @@ class Groups:
         state = found[1].lifecycle_state
         return "Terminated" if state in LEAVING else "Standby" if state == "Standby" else "InService"
 
+    def open_actions(self, group: str, hook: str) -> list[LifecycleAction]:
+        """Lifecycle actions that wait for the hook."""
+        return [
+            action for member in self.members.values() for action in member.actions
+            if (action.group, action.hook) == (group, hook) and action.waiting
+        ]
+
     def action(self, group: str, hook: str, instance_id: str | None, token: str | None):
-        """The open lifecycle action meant, or None."""
-        for member in self.members.values():
-            for action in member.actions:
-                if (
-                    action.group == group
-                    and action.hook == hook
-                    and action.waiting
-                    and (action.token == token if token else action.instance_id == instance_id)
-                ):
-                    return action
+        """The open lifecycle action meant, by its token or its instance, or None."""
+        for action in self.open_actions(group, hook):
+            if action.token == token if token else action.instance_id == instance_id:
+                return action
         return None
 
     # ---- the clock

@@ -6,6 +6,7 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
 from .groups import LEAVING, Groups
+from .lifecycle import LAUNCHING
 from .refresh import Refreshes
 
 
@@ -49,6 +50,7 @@ def _leave_to_controller(groups: Groups) -> None:
 def _hooks(groups: Groups) -> None:
     original_create = AutoScalingResponse.create_auto_scaling_group
     original_put = AutoScalingResponse.put_lifecycle_hook
+    original_delete = AutoScalingBackend.delete_lifecycle_hook
     original_init = LifecycleHook.__init__
 
     def init(hook, *args, **kwargs):
@@ -79,6 +81,12 @@ def _hooks(groups: Groups) -> None:
         response.autoscaling_backend.lifecycle_hooks[key].notification_metadata = metadata
         return result
 
+    def delete_lifecycle_hook(backend, as_name, name):
+        # AWS ends what still waits for the hook: a launch is abandoned, a termination goes on.
+        for action in groups.open_actions(as_name, name):
+            action.complete("ABANDON" if action.transition == LAUNCHING else "CONTINUE")
+        original_delete(backend, as_name, name)
+
     def find(response):
         group, hook = response._get_param("AutoScalingGroupName"), response._get_param("LifecycleHookName")
         instance, token = response._get_param("InstanceId"), response._get_param("LifecycleActionToken")
@@ -96,6 +104,7 @@ def _hooks(groups: Groups) -> None:
         return EmptyResult()
 
     LifecycleHook.__init__ = init
+    AutoScalingBackend.delete_lifecycle_hook = delete_lifecycle_hook
     AutoScalingResponse.create_auto_scaling_group = create_auto_scaling_group
     AutoScalingResponse.put_lifecycle_hook = put_lifecycle_hook
     AutoScalingResponse.complete_lifecycle_action = complete_lifecycle_action

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from moto.elbv2 import elbv2_backends
 
 from .alarms import Sample
+from .haproxy import HAProxy
 from .compute import RUNNING, Compute
 from .targets import Targets
 from .world import World
@@ -45,3 +46,35 @@ def instance_samples(compute: Compute) -> Iterator[Sample]:
         for name, value in values.items():
             for dimension in dimensions:
                 yield Sample(region, "AWS/EC2", name, dimension, value)
+
+
+class BalancerCounters:
+    """Requests and errors of every load balancer since the last reading."""
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[str, str], int] = {}
+
+    def samples(self, proxies: dict[str, HAProxy]) -> Iterator[Sample]:
+        for arn, proxy in proxies.items():
+            rows = proxy.statistics()
+            front = [r for r in rows if r.get("svname") == "FRONTEND"]
+            servers = [r for r in rows if r.get("svname", "").startswith("s")]
+            target_errors = total(servers, "hrsp_5xx")
+            counts = {
+                "RequestCount": total(front, "req_tot"),
+                # what the load balancer itself answered, for want of a target that does
+                "HTTPCode_ELB_5XX_Count": total(front, "hrsp_5xx") - target_errors,
+                "HTTPCode_Target_5XX_Count": target_errors,
+            }
+            region, name = arn.split(":")[3], arn.split(":loadbalancer/")[-1]
+            for metric, count in counts.items():
+                before = self._before.get((arn, metric), 0)
+                self._before[arn, metric] = count
+                # a reload begins to count anew
+                value = count - before if count >= before else count
+                if value or metric == "RequestCount":
+                    yield Sample(region, "AWS/ApplicationELB", metric, {"LoadBalancer": name}, float(value))
+
+
+def total(rows: list[dict[str, str]], column: str) -> int:
+    return sum(int(row.get(column) or 0) for row in rows)

@@ -53,11 +53,11 @@ class Plane:
         self.refreshes = Refreshes(world, self.groups)
         groups_api.install(self.groups, self.refreshes)
         self.commands = Commands(world, machines, executor)
-        sources = [
+        self.metrics = [
             lambda: target_samples(world, self.targets),
             lambda: instance_samples(self.compute),
         ]
-        self.alarms = Alarms(world, self.events, sources)
+        self.alarms = Alarms(world, self.events, self.metrics)
         self.spot_notices: dict[str, dict] = {}
         self._parts = [
             self.compute, self.balancers, self.targets, self.groups, self.refreshes, self.mail, self.alarms

@@ -96,6 +96,7 @@ def up(arguments, state: RunState) -> None:
 def data_plane(arguments, state: RunState, world, executor):
     """Network, machines, load balancers, names and metadata around the control plane."""
     from . import dns, metadata, packages
+    from .metrics import BalancerCounters
     from .network import Network
     from .nspawn import NspawnMachines
     from .plane import Plane
@@ -153,6 +154,8 @@ def data_plane(arguments, state: RunState, world, executor):
                     dns.serve(names, router, addresses.RESOLVER)
 
     plane.add(traffic)
+    counters = BalancerCounters()
+    plane.metrics.append(lambda: counters.samples(traffic.proxies()))
     plane.add(Services())
     dns.serve(names, network.internet, addresses.API)
     inside = netns.listen(network.internet, addresses.API, addresses.API_PORT)

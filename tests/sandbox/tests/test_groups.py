@@ -88,6 +88,20 @@ def test_termination_drains_first_then_holds_then_ends(sandbox):
     assert state["Name"] == "terminated"
 
 
+def test_deleting_a_hook_ends_what_waits_for_it(sandbox):
+    site = Site(sandbox)
+    first = site.in_service()
+    site.ec2.terminate_instances(InstanceIds=[first])
+    sandbox.after(5)
+    states = {m["InstanceId"]: m["LifecycleState"] for m in site.members()}
+    assert states.pop(first) == "Terminating:Wait"
+    assert list(states.values()) == ["Pending:Wait"]
+    for hook in (TERMINATE, LAUNCH):
+        site.asg.delete_lifecycle_hook(AutoScalingGroupName="site", LifecycleHookName=hook)
+    sandbox.after(2)
+    assert not {first, *states} & {m["InstanceId"] for m in site.members()}
+
+
 def test_killed_instance_is_replaced(sandbox):
     site = Site(sandbox)
     first = site.in_service()
