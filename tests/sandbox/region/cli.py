@@ -87,10 +87,13 @@ def bring_up(arguments, area: Path, state: RunState) -> int:
         host.prepare(say)
         state.clean()  # what a killed sandbox left
         with locked(cache / "lock"):
-            repository = packages.build(
-                cache, arguments.root / "tests/sandbox/standins", arguments.jitsi_repo, say
-            )
+            repository = packages.build(cache, arguments.root / "tests/sandbox/standins", say)
         argv += ["--packages", str(repository)]
+        upstream = arguments.jitsi_repo and arguments.jitsi_repo.rstrip("/")
+        if upstream:
+            argv += ["--jitsi-repo", upstream]
+        state.directory.mkdir(parents=True, exist_ok=True)
+        (state.directory / "jitsi.toml").write_text(packages.settings(repository, upstream))
     state.directory.mkdir(parents=True, exist_ok=True)
     with (state.directory / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)

@@ -7,7 +7,10 @@ import logging
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +27,7 @@ WANTED = [
     "openjdk-17-jre-headless", "nginx", "ruby-hocon", "jq", "procps", "uuid-runtime", "openssl", "gpg",
     "ca-certificates", "curl", "debconf-utils", "python3-slixmpp", "python3-aioice", "python3-aiohttp",
     "python3-pyparsing", "sysvinit-utils", "lua-unbound", "unattended-upgrades",
+    "lua-basexx", "lua-cjson", "lua-inspect", "lua-luaossl", "lua-sec",
 ]
 BACKPORTED = ["prosody"]  # version 13, which Jitsi requires
 FROM_PYPI = "pyhocon==0.3.61"  # the stand-ins' one dependency that Debian has not
@@ -35,11 +39,13 @@ SILENT_MODULES = [
     "muc_wait_for_host", "persistent_lobby", "polls_component", "room_metadata_component",
     "speakerstats_component", "token_verification",
 ]
+# Jitsi's own repository, passed on to instances, which have no other way to it.
+UPSTREAM, UPSTREAM_KEY = "jitsi-upstream", "jitsi-key.gpg.key"
 STANDINS = {"jitsi-videobridge2": "usr/share/jitsi-videobridge", "jicofo": "usr/share/jicofo"}
 
 
-def build(cache: Path, standins: Path, jitsi_repository: str | None, say: Callable[[str], None]) -> Path:
-    """Makes the repositories unless the cache holds them; returns the directory that is served."""
+def build(cache: Path, standins: Path, say: Callable[[str], None]) -> Path:
+    """Makes the repositories unless the cache holds them; returns their directory."""
     base = images.build_base(cache, say)
     debian = _debian(cache, base, say)
     target = cache / f"packages-{_fingerprint(debian, standins)}"
@@ -64,7 +70,6 @@ def build(cache: Path, standins: Path, jitsi_repository: str | None, say: Callab
         (part / "fingerprint").write_text(key.fingerprint)
         shutil.rmtree(part / "work")
         part.rename(target)
-    _settings(target, jitsi_repository)
     return target
 
 
@@ -77,23 +82,33 @@ def _fingerprint(debian: Path, standins: Path) -> str:
     return digest.hexdigest()[:10]
 
 
-def _settings(target: Path, jitsi_repository: str | None) -> None:
-    """The lines of jitsi.toml that point a deployment at these repositories."""
-    here = f"http://{addresses.PACKAGES}"
-    fingerprint = (target / "fingerprint").read_text()
+def settings(target: Path, upstream: str | None) -> str:
+    """The lines of jitsi.toml that point a deployment at these repositories, or at Jitsi's own."""
+    here, ours = f"http://{addresses.PACKAGES}", (target / "fingerprint").read_text()
+    jitsi = ("jitsi", "stable/", "key.asc", ours)
+    if upstream:
+        jitsi = (UPSTREAM, "stable/", f"{UPSTREAM}/{UPSTREAM_KEY}", fingerprint_of(f"{upstream}/{UPSTREAM_KEY}"))
     lines = []
-    for name, suite_name in (("jitsi", "stable/"), ("prosody", "{codename}")):
-        if name == "jitsi" and jitsi_repository:
-            continue
+    for name, row in (("jitsi", jitsi), ("prosody", ("prosody", "{codename}", "key.asc", ours))):
+        path, suite_name, key, fingerprint = row
         lines += [
             f"[jitsi.apt.{name}]",
-            f'url = "{here}/{name}"',
+            f'url = "{here}/{path}"',
             f'suite = "{suite_name}"',
-            f'key_url = "{here}/key.asc"',
+            f'key_url = "{here}/{key}"',
             f'key_fingerprint = "{fingerprint}"',
             "",
         ]
-    (target / "jitsi.toml").write_text("\n".join(lines))
+    return "\n".join(lines)
+
+
+def fingerprint_of(key_url: str) -> str:
+    """Fingerprint of the key at an address; who gives the address vouches for it."""
+    with urllib.request.urlopen(key_url, timeout=60) as answer, tempfile.NamedTemporaryFile() as file:
+        file.write(answer.read())
+        file.flush()
+        listing = run(["gpg", "--batch", "--show-keys", "--with-colons", file.name])
+    return next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr"))
 
 
 # ---- Debian's own packages
@@ -107,7 +122,7 @@ def _debian(cache: Path, base: Path, say: Callable[[str], None]) -> Path:
         return target
     say("downloading Debian packages for the instances")
     work = cache / f"debian-{digest}.part"
-    release(work)
+    discard(work)
     root = work / "root"
     for path in (root, work / "upper", work / "work"):
         path.mkdir(parents=True)
@@ -132,11 +147,11 @@ def _debian(cache: Path, base: Path, say: Callable[[str], None]) -> Path:
     finally:
         attempt(["umount", str(root)])
     archives.rename(target)
-    release(work)
+    discard(work)
     return target
 
 
-def release(directory: Path) -> None:
+def discard(directory: Path) -> None:
     """Removes a work directory, which an interrupted run may have left mounted."""
     attempt(["umount", "-q", str(directory / "root")])
     shutil.rmtree(directory, ignore_errors=True)
@@ -244,7 +259,7 @@ def _release(directory: Path, options: list[str], key: Key) -> None:
 class Repositories:
     """The HTTP server on the sandbox's internet; `down` makes it answer 503."""
 
-    def __init__(self, directory: Path, namespace: str) -> None:
+    def __init__(self, directory: Path, namespace: str, upstream: str | None) -> None:
         self.down = False
         repositories = self
 
@@ -255,8 +270,25 @@ class Repositories:
             def do_GET(self) -> None:
                 if repositories.down:
                     self.send_error(503)
+                elif upstream and self.path.startswith(f"/{UPSTREAM}/"):
+                    self._pass_on(upstream + self.path.removeprefix(f"/{UPSTREAM}"))
                 else:
                     super().do_GET()
+
+            def _pass_on(self, url: str) -> None:
+                try:
+                    answer = urllib.request.urlopen(url, timeout=60)
+                except urllib.error.HTTPError as error:
+                    self.send_error(error.code)
+                    return
+                except OSError as error:
+                    self.send_error(502, str(error))
+                    return
+                with answer:
+                    self.send_response(200)
+                    self.send_header("Content-Length", answer.headers["Content-Length"])
+                    self.end_headers()
+                    shutil.copyfileobj(answer, self.wfile)
 
         server = ThreadingHTTPServer(
             (addresses.PACKAGES, 80), partial(Handler, directory=str(directory)), bind_and_activate=False

@@ -26,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--fast", action="store_true", help="short delays")
     parser.add_argument("--control-plane", action="store_true", help="no instances, no privileges")
     parser.add_argument("--packages", type=Path, help="directory of the package repositories")
+    parser.add_argument("--jitsi-repo", help="passed on to instances")
     parser.add_argument("--region", default="eu-central-1", help="the region the printed settings name")
     parser.add_argument("--port", type=int, default=0, help="of the API on 127.0.0.1; 0 takes a free one")
     arguments = parser.parse_args(argv)
@@ -110,8 +111,10 @@ def data_plane(arguments, state: RunState, world, executor):
     repositories = None
     if arguments.packages:
         base.insert(0, arguments.packages / "layer")
-        repositories = packages.Repositories(arguments.packages / "www", network.internet)
-        state.write(jitsi_toml=str(arguments.packages / "jitsi.toml"))
+        repositories = packages.Repositories(
+            arguments.packages / "www", network.internet, arguments.jitsi_repo
+        )
+        state.write(jitsi_toml=str(directory / "jitsi.toml"))
     layers = images.Images(base, directory / "images")
     machines = NspawnMachines(directory / "instances", layers, network, state.record)
     relays: dict[str, dict[str, int]] = {}
