@@ -65,7 +65,8 @@ impl Healer {
     /// The service to restart now, if any.
     pub fn decide(&mut self, now: Instant, symptoms: &Symptoms) -> Option<Component> {
         self.remember(now, symptoms);
-        let suspect = root_cause(&symptoms.ill).or_else(|| self.suspected_by_meeting(symptoms))?;
+        let suspect =
+            root_cause(&symptoms.ill).or_else(|| self.suspected_by_meeting(now, symptoms))?;
         let cuts_people =
             suspect == Component::Videobridge && symptoms.media_flows && !symptoms.grace_over;
         let history = self.histories.entry(suspect).or_default();
@@ -81,6 +82,7 @@ impl Healer {
 
     /// Told when components were started: they get their time, and so do those that depend on them.
     pub fn started(&mut self, now: Instant, components: &[Component]) {
+        self.failed_meetings = 0;
         for component in components {
             for affected in affected_by(*component) {
                 let history = self.histories.entry(*affected).or_default();
@@ -117,9 +119,11 @@ impl Healer {
 
     /// All components are green and no meeting is possible: the step that failed names the suspect;
     /// when restarting it did not help, the next one behind it.
-    fn suspected_by_meeting(&self, symptoms: &Symptoms) -> Option<Component> {
+    fn suspected_by_meeting(&self, now: Instant, symptoms: &Symptoms) -> Option<Component> {
         let step = symptoms.meeting?;
-        if self.failed_meetings < FAILED_MEETINGS {
+        let settling =
+            |history: &History| history.last_restart.is_some_and(|last| now < last + FIRST_PAUSE);
+        if self.failed_meetings < FAILED_MEETINGS || self.histories.values().any(settling) {
             return None;
         }
         let first = match step {
@@ -242,7 +246,8 @@ mod tests {
             healer.decide(after(5, start), &failed(StepName::Offer)),
             Some(Component::Jicofo)
         );
-        assert_eq!(healer.decide(after(10, start), &Symptoms::default()), None);
+        assert_eq!(healer.decide(after(10, start), &failed(StepName::Offer)), None, "it starts");
+        assert_eq!(healer.decide(after(15, start), &failed(StepName::Offer)), None);
         assert_eq!(
             healer.decide(after(30, start), &failed(StepName::Offer)),
             Some(Component::Videobridge),

@@ -2,6 +2,7 @@
 //! the site's way of authentication asks for.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use jitsi_templates::settings::{Authentication, InstanceSettings};
@@ -9,6 +10,10 @@ use jitsi_templates::{Discovered, Secrets};
 use meeting_probe::{Auth, Mapping, Prober, Report, Secret, Target, Tls};
 
 use crate::journal::one_line;
+
+/// The first offer after a start takes 3.3 s. Waiting longer only delays the next attempt: jicofo
+/// invites a bridge that is back to new meetings, not to one that is waiting.
+const OFFER_LIMIT: Duration = Duration::from_secs(8);
 
 /// A prober for this site, from the inside.
 pub fn prober(
@@ -25,6 +30,7 @@ pub fn prober(
         local: IpAddr::V4(discovered.private_ipv4),
         public: IpAddr::V4(discovered.public_ipv4),
     });
+    target.limits.offer = OFFER_LIMIT;
     Prober::new(target).context("preparing the meeting probe")
 }
 

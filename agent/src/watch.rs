@@ -221,10 +221,12 @@ impl<'a> Watch<'a> {
     /// that restarted it. What was proven before is worth nothing now.
     fn cure(&mut self, component: Option<Component>) {
         let node = Arc::clone(&self.life.node);
-        let again = component.is_some_and(|component| self.healer.restarts(component) > 1);
+        // A wrong password looks like any other illness of those who log in. nginx does not, and a
+        // Prosody that is ill itself would not answer.
+        let accounts = matches!(component, Some(Component::Jicofo | Component::Videobridge));
         self.forget_meeting();
         self.cure.start(async move {
-            let outcome = node.converge(again).await;
+            let outcome = node.converge(accounts).await;
             let mut restarted = match outcome {
                 Ok(outcome) => outcome.restarted,
                 Err(error) => {
@@ -284,7 +286,9 @@ impl<'a> Watch<'a> {
             }
         } else {
             let reason = meeting::reason(&report);
-            tracing::warn!("no meeting: {reason}");
+            if self.proof != Proof::Failed(reason.clone()) {
+                tracing::warn!("no meeting: {reason}");
+            }
             self.proof = Proof::Failed(reason);
             self.failed_step = report.failed_step;
             if matches!(report.failed_step, Some(StepName::Offer | StepName::Media)) {
