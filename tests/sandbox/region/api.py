@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
+from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
-from moto.iam.access_control import IAMRequestBase
 from rpc_v2_cbor import RpcV2Cbor
 from werkzeug.serving import make_server
 

@@ -4,11 +4,11 @@ machines behind them."""
 import base64
 from dataclasses import dataclass
 
+from moto.core.responses import ActionResult
 from moto.ec2 import ec2_backends
 from moto.ec2.models.amis import AmiBackend
 from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState, StateReason
 from moto.ec2.responses.general import General
-from moto.core.responses import ActionResult
 
 from .machines import Machines, MachineSpec
 from .world import World, log

@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 
-from dnslib import A, CNAME, QTYPE, RCODE, RR, DNSRecord
+from dnslib import CNAME, QTYPE, RCODE, RR, A, DNSRecord
 from moto.elbv2 import elbv2_backends
 from moto.route53.models import route53_backends
 

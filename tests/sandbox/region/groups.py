@@ -2,16 +2,15 @@
 registration, health, replacement, zones, activities and events."""
 
 import json
-import uuid
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from moto.autoscaling import autoscaling_backends
 from moto.autoscaling.models import InstanceState
-from moto.ec2 import ec2_backends
 
+from .activities import Activity
 from .compute import PENDING, RUNNING, SHUTTING_DOWN, TERMINATED, Compute
+from .launch import launch_instance
 from .lifecycle import LAUNCHING, TERMINATING, LifecycleAction
 from .targets import Targets
 from .world import World, log, timestamp
@@ -19,27 +18,6 @@ from .world import World, log, timestamp
 JOINING = ("Pending", "Pending:Wait", "Pending:Proceed")
 LEAVING = ("Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated")
 ACTIVITIES_KEPT = 200
-
-
-@dataclass
-class Activity:
-    """A scaling activity; attribute names are those moto's serializer looks for."""
-
-    auto_scaling_group_name: str
-    description: str
-    cause: str
-    details: str
-    auto_scaling_group_arn: str
-    activity_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    start_time: datetime = field(default_factory=lambda: datetime.now(UTC))
-    end_time: datetime | None = None
-    status_code: str = "InProgress"
-    status_message: str | None = None
-    progress: int = 0
-
-    def end(self, status: str, message: str | None = None) -> None:
-        self.status_code, self.status_message = status, message
-        self.progress, self.end_time = 100, datetime.now(UTC)
 
 
 @dataclass
@@ -124,7 +102,7 @@ class Groups:
     def _advance(self, group, state: InstanceState, now: float) -> None:
         member = self.members.get(state.instance.id)
         if member is None:  # attached by hand
-            member = self.members[state.instance.id] = Member(self._activity(group, "attached", "", state))
+            member = self.members[state.instance.id] = Member(Activity(group.name, "attached", "", "{}", group.arn))
             member.in_service_at = now
         for action in member.actions:
             action.tick(now)
@@ -143,14 +121,14 @@ class Groups:
                 elif not any(a.waiting for a in member.actions):
                     self._join(group, state, member, now)
             case "InService":
-                self._keep_registered(group, state, now)
+                self._keep_registered(group, state)
             case "Terminating":
-                if all(self.targets.drained(arn, state.instance.id, now) for arn in group.target_group_arns):
+                if all(self.targets.drained(arn, state.instance.id) for arn in group.target_group_arns):
                     self._hold(group, state, member, TERMINATING, now)
                 else:
                     member.termination.status_code = "WaitingForELBConnectionDraining"
             case "Terminating:Wait" if not any(a.waiting for a in member.actions):
-                self._proceed_to_terminate(state, member)
+                self._proceed_to_terminate(state)
             case "Terminating:Proceed" if code == TERMINATED:
                 self._gone(group, state, member)
 
@@ -257,15 +235,15 @@ class Groups:
         member.in_service_at = now
         self.record(group).failures = 0
         member.launch.end("Successful")
-        self._keep_registered(group, state, now)
+        self._keep_registered(group, state)
         self._launch_event(group, member.launch, state.instance.id, successful=True)
         log.info("%s: %s InService", group.name, state.instance.id)
 
-    def _keep_registered(self, group, state, now: float) -> None:
+    def _keep_registered(self, group, state) -> None:
         if "AddToLoadBalancer" in group._suspended_processes or state.instance.state_code != RUNNING:
             return
         for arn in group.target_group_arns:
-            self.targets.register(arn, state.instance.id, now)
+            self.targets.register(arn, state.instance.id)
 
     # ---- hooks
 
@@ -279,7 +257,7 @@ class Groups:
             if launching:
                 self._join(group, state, member, now)
             else:
-                self._proceed_to_terminate(state, member)
+                self._proceed_to_terminate(state)
             return
         state.lifecycle_state = "Pending:Wait" if launching else "Terminating:Wait"
         activity = member.launch if launching else member.termination
@@ -363,7 +341,7 @@ class Groups:
             self.targets.deregister(arn, state.instance.id, now)
         return member.termination
 
-    def _proceed_to_terminate(self, state, member: Member) -> None:
+    def _proceed_to_terminate(self, state) -> None:
         state.lifecycle_state = "Terminating:Proceed"
         if state.instance.state_code not in (SHUTTING_DOWN, TERMINATED):
             state.instance.terminate()
@@ -373,87 +351,25 @@ class Groups:
         member.termination.end("Successful")
         self._event(
             group, "EC2 Instance Terminate Successful", state.instance.id,
-            self._activity_detail(group, member.termination, state.instance.id, "AutoScalingGroup", "EC2"),
+            member.termination.event_detail(state.instance.id, "AutoScalingGroup", "EC2"),
         )
         log.info("%s: %s gone", group.name, state.instance.id)
 
     # ---- activities and events
 
-    def _activity(self, group, description, cause, state=None, details: str = "{}") -> Activity:
-        return Activity(group.name, description, cause, details, group.arn)
-
     def _add_activity(self, group, description: str, cause: str, details: str) -> Activity:
-        activity = self._activity(group, description, cause, details=details)
+        activity = Activity(group.name, description, cause, details, group.arn)
         self.activities.insert(0, activity)
         del self.activities[ACTIVITIES_KEPT:]
         return activity
 
     def _launch_event(self, group, activity: Activity, instance_id: str | None, *, successful: bool) -> None:
         kind = "Successful" if successful else "Unsuccessful"
-        detail = self._activity_detail(group, activity, instance_id, "EC2", "AutoScalingGroup")
+        detail = activity.event_detail(instance_id, "EC2", "AutoScalingGroup")
         self._event(group, f"EC2 Instance Launch {kind}", instance_id, detail)
-
-    def _activity_detail(self, group, activity: Activity, instance_id, origin: str, to: str) -> dict:
-        return {
-            "StatusCode": "Complete" if activity.status_code == "Successful" else "Failed",
-            "Description": activity.description,
-            "AutoScalingGroupName": group.name,
-            "ActivityId": activity.activity_id,
-            "Details": json.loads(activity.details),
-            "RequestId": activity.activity_id,
-            "StatusMessage": activity.status_message or "",
-            "StartTime": activity.start_time.isoformat(),
-            "EndTime": (activity.end_time or activity.start_time).isoformat(),
-            "EC2InstanceId": instance_id or "",
-            "Cause": activity.cause,
-            "Origin": origin,
-            "Destination": to,
-        }
 
     def _event(self, group, kind: str, instance_id: str | None, detail: dict) -> None:
         resources = [group.arn]
         if instance_id:
             resources.append(f"arn:aws:ec2:{group.region}:{self.world.account}:instance/{instance_id}")
         self.world.publish_event(group.region, "aws.autoscaling", kind, detail, resources)
-
-
-def launch_instance(group, subnet):
-    """RunInstances as a group does it: everything the launch template says, in the subnet chosen."""
-    backend = ec2_backends[group.account_id][group.region]
-    template = group.ec2_launch_template
-    data, reference = {}, None
-    if template is not None:
-        version = template.get_version(group.launch_template_version)
-        data = version.data
-        reference = {"LaunchTemplateId": template.id, "Version": str(version.number)}
-    interface = (data.get("NetworkInterfaces") or [{}])[0]
-    kwargs = {}
-    if groups := interface.get("Groups") or data.get("SecurityGroupIds"):
-        kwargs["security_group_ids"] = list(groups)
-    public = interface.get("AssociatePublicIpAddress")
-    tags = {**group.instance_tags, **group.get_propagated_tags(), "aws:autoscaling:groupName": group.name}
-    reservation = backend.run_instances(
-        group.image_id,
-        1,
-        data["UserData"] if "UserData" in data else group.user_data,
-        [] if groups else group.security_groups,
-        instance_type=group.instance_type,
-        is_instance_type_default=False,
-        tags={"instance": tags},
-        placement=subnet.availability_zone if subnet else None,
-        region_name=group.region,
-        subnet_id=subnet.id if subnet else None,
-        launch_template=reference,
-        associate_public_ip=str(public).lower() == "true" if public is not None else None,
-        key_name=data.get("KeyName"),
-        metadata_options=data.get("MetadataOptions", {}),
-        **kwargs,
-    )
-    instance = reservation.instances[0]
-    profile = data.get("IamInstanceProfile") or {}
-    if profile:
-        backend.associate_iam_instance_profile(
-            instance.id, iam_instance_profile_name=profile.get("Name"),
-            iam_instance_profile_arn=profile.get("Arn"),
-        )
-    return instance

@@ -56,7 +56,7 @@ class Config:
     http2: bool = True
 
 
-def render(config: Config, directory: Path) -> str:
+def render(config: Config) -> str:
     """The configuration file; targets stand in it as they are now, so that a reload loses nothing."""
     lines = [
         "global",
@@ -100,14 +100,14 @@ def render(config: Config, directory: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def skeleton(config: Config, directory: Path) -> str:
+def skeleton(config: Config) -> str:
     """What only a reload can change: everything but the targets."""
     bare = Config(
         config.addresses, config.source, config.idle_timeout, config.listeners,
         [Pool(p.name, p.tls) for p in config.pools], config.http2,
     )
     contents = [p.read_text() for each in config.listeners for p in each.certificates if p.exists()]
-    return render(bare, directory) + "".join(contents)
+    return render(bare) + "".join(contents)
 
 
 def changes(before: list[Pool], after: list[Pool]) -> list[str]:
@@ -146,11 +146,11 @@ class HAProxy:
 
     def apply(self, config: Config) -> None:
         """Starts, reloads or changes at run time, whichever is enough."""
-        wanted = skeleton(config, self._directory)
+        wanted = skeleton(config)
         running = self._process is not None and self._process.poll() is None
         if not running or wanted != self._skeleton:
             path = self._directory / "haproxy.cfg"
-            path.write_text(render(config, self._directory))
+            path.write_text(render(config))
             subprocess.run(["haproxy", "-c", "-q", "-f", str(path)], check=True, capture_output=True, timeout=20)
             self._reload() if running else self._start(path)
             self._skeleton = wanted

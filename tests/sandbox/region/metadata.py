@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from moto.ec2 import ec2_backends
 from moto.iam import iam_backends
 from moto.sts import sts_backends
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from moto.elbv2 import elbv2_backends
 
 from .alarms import Sample
-from .haproxy import HAProxy
 from .compute import RUNNING, Compute
+from .haproxy import HAProxy
 from .targets import Targets
 from .world import World
 

@@ -77,7 +77,7 @@ class Targets:
         target = self.of(arn).get(instance_id)
         return None if target is None else "draining" if target.draining else target.health.state
 
-    def register(self, arn: str, instance_id: str, now: float) -> None:
+    def register(self, arn: str, instance_id: str) -> None:
         """Registers unless it is registered."""
         if (group := self._group(arn)) is None:
             return
@@ -89,7 +89,7 @@ class Targets:
         if (group := self._group(arn)) is not None and instance_id in group.targets:
             self._drain(group, instance_id, now)
 
-    def drained(self, arn: str, instance_id: str, now: float) -> bool:
+    def drained(self, arn: str, instance_id: str) -> bool:
         return instance_id not in self.of(arn)
 
     def balancers(self, arn: str) -> list:

@@ -28,6 +28,7 @@ os.environ["MOTO_AMIS_PATH"] = str(_amis)  # read when moto is imported
 import boto3  # noqa: E402
 from botocore.awsrequest import AWSResponse  # noqa: E402
 from moto.backends import get_backend  # noqa: E402
+
 from region.api import Application  # noqa: E402
 from region.health import CheckResult  # noqa: E402
 from region.knobs import Delays, Knobs  # noqa: E402

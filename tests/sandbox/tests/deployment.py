@@ -8,7 +8,7 @@ LAUNCH, TERMINATE = "launching", "terminating"
 class Site:
     """Ids of what was made, and the calls tests repeat."""
 
-    def __init__(self, sandbox, *, hooks=True, delay=10, health_type="ELB", min_healthy="2") -> None:
+    def __init__(self, sandbox, *, hooks=True, delay=10, health_type="ELB") -> None:
         ec2, elb = sandbox.client("ec2"), sandbox.client("elbv2")
         self.sandbox, self.ec2, self.elb = sandbox, ec2, elb
         self.asg = sandbox.client("autoscaling")

@@ -35,13 +35,13 @@ def config(servers, **changes):
     return Config(**values | changes)
 
 
-def test_targets_change_without_a_reload_and_listeners_with_one(tmp_path):
+def test_targets_change_without_a_reload_and_listeners_with_one():
     one = config({0: Server("10.0.0.5", 443, "ready")})
     other = config({1: Server("10.0.1.5", 443, "ready")})
-    assert skeleton(one, tmp_path) == skeleton(other, tmp_path)
-    assert render(one, tmp_path) != render(other, tmp_path)
-    assert skeleton(one, tmp_path) != skeleton(config({}, idle_timeout=60), tmp_path)
-    assert "  server s0 10.0.0.5:443 ssl verify none" in render(one, tmp_path).splitlines()
+    assert skeleton(one) == skeleton(other)
+    assert render(one) != render(other)
+    assert skeleton(one) != skeleton(config({}, idle_timeout=60))
+    assert "  server s0 10.0.0.5:443 ssl verify none" in render(one).splitlines()
 
 
 def test_draining_keeps_connections_and_the_end_cuts_them():

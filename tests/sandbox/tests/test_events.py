@@ -1,6 +1,7 @@
 """Events, mail, alarms."""
 
 from deployment import Site
+
 from region.events import at_path, may_publish, render, target_input
 from region.health import CheckResult
 

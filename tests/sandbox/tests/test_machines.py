@@ -278,13 +278,13 @@ def test_image_of_an_instance_carries_its_changes(region):
 
 def test_reboot_keeps_the_disk(region):
     instance = region.steady()
-    before = region.run(instance, "touch /root/kept; cat /proc/sys/kernel/random/boot_id /proc/1/stat | cut -c1-400")
+    before = region.run(instance, "touch /etc/kept; cat /proc/sys/kernel/random/boot_id /proc/1/stat | cut -c1-400")
     region.site.client("autoscaling").suspend_processes(AutoScalingGroupName="trivial")
     region.site.client("ec2").reboot_instances(InstanceIds=[instance])
 
     def rebooted():
-        out = region.run(instance, "ls /root/kept; systemctl is-active site")
-        return out["Status"] == "Failed" and "/root/kept" in out["StandardOutputContent"]
+        out = region.run(instance, "ls /etc/kept; systemctl is-active site")
+        return out["Status"] == "Failed" and "/etc/kept" in out["StandardOutputContent"]
 
     assert before["Status"] == "Success"
     # the trivial server was a transient unit: it is gone, the file is not

@@ -3,6 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 from deployment import Site
+
 from region.health import CheckResult, HealthTracker, matches
 from region.knobs import Fault, Knobs
 from region.lifecycle import LAUNCHING, LifecycleAction
