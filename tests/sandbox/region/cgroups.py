@@ -1,10 +1,16 @@
 """A control group of its own for every container: containers that share one take each other's processes
 for theirs."""
 
+import logging
+import os
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from .shell import attempt
+
+log = logging.getLogger("sandbox")
 
 SYSTEMD = Path("/run/systemd/system")
 ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; exec "$@"'
@@ -32,16 +38,34 @@ def contain(name: str, argv: list[str]) -> list[str]:
 
 
 def remove(prefix: str) -> None:
-    """Removes the control groups whose name begins so; their processes have ended."""
+    """Ends what still runs in the control groups whose name begins so, and removes them.
+
+    A container's init outlives a systemd-nspawn that was killed: only here is it found again.
+    """
     if SYSTEMD.is_dir():
+        attempt(["systemctl", "kill", "--signal=KILL", f"{prefix}*.scope"])
         attempt(["systemctl", "stop", "--quiet", f"{prefix}*.scope"])
         return
-    for point in hierarchies():
-        for group in point.glob(f"{prefix}*"):
-            for _ in range(20):
-                if _remove(group):
-                    break
-                time.sleep(0.1)
+    groups = [group for point in hierarchies() for group in point.glob(f"{prefix}*")]
+    for _ in range(50):
+        for group in groups:
+            for pid in members(group):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        groups = [group for group in groups if not _remove(group)]
+        if not groups:
+            return
+        time.sleep(0.1)
+    log.warning("not removed: %s", ", ".join(map(str, groups)))
+
+
+def members(group: Path) -> set[int]:
+    """Processes anywhere in a control group."""
+    pids = set()
+    for file in group.rglob("cgroup.procs"):
+        with suppress(OSError):  # removed meanwhile
+            pids.update(int(line) for line in file.read_text().split())
+    return pids
 
 
 def _remove(group: Path) -> bool:

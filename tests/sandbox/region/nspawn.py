@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,6 +185,11 @@ class NspawnMachines:
                 return
             except subprocess.TimeoutExpired:
                 pass
+        # Its init takes everything in the container along; nspawn, if killed first, would not.
+        if (leader := self._leader(machine)) is not None:
+            os.kill(leader, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
         process.kill()
         process.wait()
 

@@ -63,12 +63,13 @@ class RunState:
             await_end([pid], 30)
             if self.supervisor():
                 os.kill(pid, signal.SIGKILL)
+        if prefix:
+            cgroups.remove(f"{prefix}-")
         kill(self.processes())
         if prefix:
             for name in namespaces(prefix):
                 pids = run(["ip", "netns", "pids", name]).split()
                 kill([int(p) for p in pids if int(p) != os.getpid()])
-            cgroups.remove(f"{prefix}-")
         for mount in mounts_below(self.directory):
             unmount(Path(mount))
         if prefix:

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from trivial_site import TrivialSite, wait_for
 
+from region.cgroups import hierarchies
+
 pytestmark = pytest.mark.skipif(
     os.environ.get("SANDBOX_MACHINES") != "1" or os.geteuid() != 0,
     reason="real instances need root: run with SANDBOX_MACHINES=1",
@@ -120,6 +122,11 @@ class Region:
         return instance
 
 
+def containers(prefix: str) -> list[Path]:
+    """Control groups of a sandbox: an init that outlived everything else would be in one."""
+    return [group for point in hierarchies() for group in point.glob(f"**/{prefix}-*")]
+
+
 @pytest.fixture(scope="module")
 def region(tmp_path_factory):
     directory = tmp_path_factory.mktemp("region")
@@ -132,6 +139,7 @@ def region(tmp_path_factory):
     made = Region(directory / "run", pair)
     yield made
     made.cli("down")
+    assert not containers(made.known["prefix"])
     assert made.known["prefix"] not in subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout
     assert str(directory) not in Path("/proc/self/mounts").read_text()
 
@@ -349,3 +357,4 @@ def test_down_finds_everything_after_a_killed_supervisor(tmp_path):
     assert not lone.directory.exists()
     left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True).stdout.split()
     assert [p for p in left if int(p) != os.getpid()] == []
+    assert not containers(known["prefix"])
