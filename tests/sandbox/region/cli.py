@@ -77,7 +77,7 @@ def bring_up(arguments, area: Path, state: RunState) -> int:
         return 1
     began = time.monotonic()
     cache = area / "cache"
-    argv = [sys.executable, "-m", "region.supervisor", "--directory", str(state.directory),
+    argv = [sys.executable, "-P", "-m", "region.supervisor", "--directory", str(state.directory),
             "--cache", str(cache), "--port", str(arguments.port)]
     if arguments.fast:
         argv.append("--fast")

@@ -36,7 +36,7 @@ class Region:
         self.certificate = certificate
 
     def cli(self, *arguments: str) -> str:
-        argv = [sys.executable, "-m", "region.cli", "--root", str(ROOT), "--directory", str(self.directory)]
+        argv = [sys.executable, "-P", "-m", "region.cli", "--root", str(ROOT), "--directory", str(self.directory)]
         environment = os.environ | {"PYTHONPATH": f"{ROOT}/tests/sandbox:{ROOT}/tests"}
         done = subprocess.run([*argv, *arguments], capture_output=True, text=True, timeout=900, env=environment)
         assert done.returncode == 0, done.stderr
