@@ -46,38 +46,48 @@ impl Kind {
     }
 }
 
-/// Checks the sets of everybody who will be told.
+/// Checks the sets of everybody who will be told, all at once: each is a program that takes its time
+/// to start.
 pub(super) async fn all(
     system: &dyn System,
     files: &[OwnedFile],
     told: &BTreeSet<Consumer>,
 ) -> Result<()> {
-    if told.contains(&Consumer::Prosody) {
-        prosody(system).await?;
-    }
-    let java = [
-        (Consumer::Jicofo, "jicofo", &JICOFO[..]),
-        (Consumer::Videobridge, "videobridge", &VIDEOBRIDGE[..]),
-    ];
-    for (consumer, section, values) in java {
-        let hocon = |file: &&OwnedFile| {
-            file.consumer == consumer && file.path.extension().is_some_and(|ext| ext == "conf")
-        };
-        if told.contains(&consumer)
-            && let Some(file) = files.iter().find(hocon)
-        {
-            hocon_file(system, &file.path, section, values).await?;
-        }
-    }
-    if told.contains(&Consumer::Nginx) {
-        let command = Command::new("nginx", ["-t", "-q"]);
-        system
-            .run(&command)
-            .await?
-            .success(&command)
-            .context(Advice::new("checking nginx's configuration", "nginx -t"))?;
-    }
+    tokio::try_join!(
+        when(told.contains(&Consumer::Prosody), prosody(system)),
+        when(
+            told.contains(&Consumer::Jicofo),
+            hocon_file(system, hocon(files, Consumer::Jicofo), "jicofo", &JICOFO)
+        ),
+        when(
+            told.contains(&Consumer::Videobridge),
+            hocon_file(system, hocon(files, Consumer::Videobridge), "videobridge", &VIDEOBRIDGE)
+        ),
+        when(told.contains(&Consumer::Nginx), nginx(system)),
+    )?;
     Ok(())
+}
+
+async fn when(wanted: bool, check: impl Future<Output = Result<()>>) -> Result<()> {
+    if wanted { check.await } else { Ok(()) }
+}
+
+fn hocon(files: &[OwnedFile], consumer: Consumer) -> Option<&Path> {
+    files
+        .iter()
+        .filter(|file| file.consumer == consumer)
+        .map(|file| file.path.as_path())
+        .find(|path| path.extension().is_some_and(|ext| ext == "conf"))
+}
+
+async fn nginx(system: &dyn System) -> Result<()> {
+    let command = Command::new("nginx", ["-t", "-q"]);
+    system
+        .run(&command)
+        .await?
+        .success(&command)
+        .map(drop)
+        .context(Advice::new("checking nginx's configuration", "nginx -t"))
 }
 
 /// Exit code 2 stands for mere deprecations as well as for warnings, 1 for a syntax error.
@@ -97,10 +107,11 @@ async fn prosody(system: &dyn System) -> Result<()> {
 /// Has the whole section read at once: the parser is a Ruby program, and its start is what it costs.
 async fn hocon_file(
     system: &dyn System,
-    path: &Path,
+    path: Option<&Path>,
     section: &str,
     values: &[(&str, Kind)],
 ) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
     if !system.exists(Path::new(HOCON)) {
         tracing::warn!("{HOCON} is missing: {} goes unchecked", path.display());
         return Ok(());
