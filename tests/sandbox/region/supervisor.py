@@ -62,6 +62,7 @@ def up(arguments, state: RunState) -> None:
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
     from . import accounts, api
     from .plane import Plane, always_healthy
+    from .pretend import PretendAgents
     from .world import World
 
     world = World(Knobs(Delays.fast() if arguments.fast else Delays()))
@@ -69,6 +70,7 @@ def up(arguments, state: RunState) -> None:
     local = netns.listen(None, "127.0.0.1", arguments.port)
     if arguments.control_plane:
         plane = Plane(world, PretendMachines(), always_healthy, executor, directory / "mail")
+        plane.add(PretendAgents(plane.groups))
         control = plane.control
         inside = None
     else:
