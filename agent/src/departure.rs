@@ -30,7 +30,12 @@ fn look_interval(life: &Life) -> Duration {
 pub(crate) async fn depart(life: &Life, cause: Cause) -> Result<()> {
     life.enter(Phase::Drain);
     tracing::info!("draining: {cause}");
-    life.board.update(|status| status.drain = Some(cause.to_string()));
+    life.board.update(|status| {
+        status.drain = Some(cause.to_string());
+        // Nobody looks at them any more: no word is better than an old one.
+        status.components.clear();
+        status.meeting = None;
+    });
     wait_for_people(life, &cause).await;
     // Who is still here shall reload onto the successor instead of clinging to a dead server.
     if let Err(error) = systemctl(life.node.system(), "stop", Component::Nginx).await {
@@ -67,6 +72,7 @@ pub(crate) async fn depart(life: &Life, cause: Cause) -> Result<()> {
 async fn wait_for_people(life: &Life, cause: &Cause) {
     let mut drain = Drain::begin(Instant::now(), cause, life.node.settings.drain);
     let mut notices = life.notices.clone();
+    notices.mark_unchanged();
     let mut looks = interval(look_interval(life));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heartbeats = interval(HEARTBEAT);

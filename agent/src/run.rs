@@ -136,6 +136,8 @@ impl Life {
     }
 
     async fn boot_and_watch(&self, journal: &Journal) -> Result<()> {
+        // A spot instance that was stopped and is back has another end before it.
+        self.note(|progress| progress.terminate = None);
         let mut notices = self.notices.clone();
         loop {
             let error = tokio::select! {
