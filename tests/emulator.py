@@ -17,6 +17,18 @@ from werkzeug.serving import make_server
 # With IAM enforcement on, only rights are checked: signatures are the SDKs' own affair, and a
 # translated call no longer has the bytes that were signed.
 IAMRequestBase.check_signature = lambda self: None
+_read_request = IAMRequestBase.__init__
+
+
+def _with_iam_prefix(self, *args, **kwargs):
+    """Two services are signed for under another name than IAM's actions have."""
+    _read_request(self, *args, **kwargs)
+    prefix, action = self._action.split(":", 1)
+    prefix = {"monitoring": "cloudwatch", "tagging": "tag"}.get(prefix, prefix)
+    self._action = f"{prefix}:{action}"
+
+
+IAMRequestBase.__init__ = _with_iam_prefix
 
 
 def delayed(app, seconds):

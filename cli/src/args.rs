@@ -33,6 +33,7 @@ pub struct Args {
 
 /// Options of every command.
 #[derive(Clone, Debug, Default, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Global {
     /// The deployment's configuration.
     #[arg(
@@ -55,7 +56,7 @@ pub struct Global {
     /// Do not ask.
     #[arg(short, long, global = true)]
     pub yes: bool,
-    /// No colours (also: NO_COLOR).
+    /// No colours (also: `NO_COLOR`).
     #[arg(long, global = true)]
     pub no_color: bool,
     /// Say every call made to AWS.

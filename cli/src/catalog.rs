@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     engine::{
         Entry,
-        Key::{self, *},
+        Key,
         Resource, Stage,
     },
     resources::{
@@ -44,7 +44,10 @@ use crate::{
 
 /// The catalog of one deployment. What is needed stands above what needs it.
 #[rustfmt::skip] // a table
+#[expect(clippy::enum_glob_use, reason = "the table is all keys")]
 pub fn catalog(config: &Config) -> Vec<Entry> {
+    use Key::*;
+
     let mut rows = vec![
         // 00 iam
         row(InstancesPolicy,          &[], DeployerPolicy::of(Stage::Instances)),
@@ -70,14 +73,14 @@ pub fn catalog(config: &Config) -> Vec<Entry> {
         row(InstanceSecurityGroup,    &[Vpc, AlbSecurityGroup], SecurityGroup::Instance),
         row(TargetGroup,              &[Vpc], Targets),
         row(LaunchTemplate,           &[InstanceSecurityGroup, InstanceProfile, KeyPair, AgentObject], Template),
-        row(AutoScalingGroup,         &[LaunchTemplate, SubnetA, SubnetB, TargetGroup], Group),
+        row(AutoScalingGroup,         &[AutoScalingServiceRole, LaunchTemplate, SubnetA, SubnetB, TargetGroup], Group),
         row(LaunchHook,               &[AutoScalingGroup], LifecycleHook::Launch),
         row(TerminateHook,            &[AutoScalingGroup], LifecycleHook::Terminate),
         row(Instance,                 &[AutoScalingGroup, LaunchHook, TerminateHook], TheInstance),
 
         // 02 lb
         row(Certificate,              &[], SiteCertificate),
-        row(LoadBalancer,             &[SubnetA, SubnetB, AlbSecurityGroup, InternetGateway], Alb),
+        row(LoadBalancer,             &[LoadBalancingServiceRole, SubnetA, SubnetB, AlbSecurityGroup, InternetGateway], Alb),
         row(HttpsListener,            &[LoadBalancer, Certificate, TargetGroup], Listener::Https),
         row(HttpListener,             &[LoadBalancer], Listener::Http),
         row(AliasRecord,              &[LoadBalancer], Alias),

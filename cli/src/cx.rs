@@ -61,6 +61,11 @@ impl Cx {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), id);
     }
 
+    /// Forgets the id of what is not there.
+    pub fn forget(&self, key: &Key) {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
     /// Tells the user something.
     pub fn tell(&self, event: Event) {
         (self.listener)(event);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::{aws::Answer, cx::Cx, engine::Stage, tags};
 
 // The tagging API lags behind the services by seconds, sometimes minutes (`GetResources`).
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 const PAUSE: Duration = Duration::from_secs(3);
 
 /// ARNs that still carry our owner tag and belong to one of `stages`, once the tagging API had time

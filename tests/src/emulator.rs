@@ -50,8 +50,7 @@ impl Emulator {
     /// # Panics
     /// When the emulator is not installed or does not start.
     pub fn start() -> Self {
-        let target = target_dir();
-        let python = target.join("venv/bin/python");
+        let python = binaries().with_file_name("venv").join("bin/python");
         assert!(python.exists(), "{} is missing: run scripts/test", python.display());
         let images = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/data/amis.json"));
         // It ends when our end of its stdin closes: when the test binary dies, however it dies.
@@ -137,16 +136,12 @@ impl Account {
     }
 }
 
-/// The build directory the test binary runs from.
+/// Where cargo puts the binaries of this build: `target/debug`.
 ///
 /// # Panics
 /// When the test binary is not where cargo puts it.
-pub fn target_dir() -> PathBuf {
-    let mut dir = std::env::current_exe().expect("a path of our own");
-    while dir.file_name().is_some_and(|name| name != "deps") {
-        assert!(dir.pop(), "not run by cargo");
-    }
-    dir.pop(); // deps
-    dir.pop(); // debug
-    dir
+pub fn binaries() -> PathBuf {
+    let own = std::env::current_exe().expect("a path of our own");
+    let deps = own.parent().filter(|dir| dir.ends_with("deps")).expect("run by cargo");
+    deps.parent().expect("a build directory").to_owned()
 }

@@ -121,7 +121,9 @@ where
         SdkError::DispatchFailure(failure) if failure.is_user() => (Fate::NotSent, innermost(error)),
         SdkError::DispatchFailure(failure) => {
             // Credentials are resolved while dispatching; without them nothing was sent.
-            let sent = failure.is_io() || failure.is_timeout();
+            // A connection that breaks before the answer is whole is told as "other".
+            let other = failure.as_other().is_some();
+            let sent = failure.is_io() || failure.is_timeout() || other;
             (if sent { Fate::Unknown } else { Fate::NotSent }, innermost(error))
         }
         other => (Fate::Unknown, format!("unreadable answer: {}", DisplayErrorContext(other))),

@@ -49,12 +49,14 @@ impl fmt::Display for Call {
     }
 }
 
+type Tell = Arc<dyn Fn(&Call) + Send + Sync>;
+
 /// Collects calls; cheap to clone, all clones share one log.
 #[derive(Clone)]
 pub struct Calls {
     start: Instant,
     log: Arc<Mutex<Vec<Call>>>,
-    tell: Option<Arc<dyn Fn(&Call) + Send + Sync>>,
+    tell: Option<Tell>,
 }
 
 impl fmt::Debug for Calls {

@@ -6,11 +6,11 @@ use clap_complete::Shell;
 use super::{Env, Exit};
 use crate::args::Args;
 
-pub(super) fn completions(env: &Env, shell: Shell) -> Result<Exit> {
+pub(super) fn completions(env: &Env, shell: Shell) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::definition(), "jitsi-aws", &mut script);
     env.ui.raw(&script);
-    Ok(Exit::Done)
+    Exit::Done
 }
 
 /// One page: the command, then each of its commands.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
-    let config = preflight::load(env, &[])?;
+    let config = preflight::load(env, &[]).await?;
     let role = if options.keep_iam { Role::Deployer } else { Role::Admin };
     let mut session = Session::open(env, &config, role).await?;
     session.cx.drain = options.drain;

@@ -82,7 +82,7 @@ async fn dispatch(command: Command, env: Env) -> Result<Exit> {
         Command::Setup { stage: Some(stage) } => setup::run(&env, &stage).await,
         Command::Plan { stage } => plan::run(&env, stage).await,
         Command::Probe(options) => probe::run(&env, &options).await,
-        Command::Completions { shell } => completions::completions(&env, shell),
+        Command::Completions { shell } => Ok(completions::completions(&env, shell)),
         Command::Man => completions::man(&env),
     }
 }

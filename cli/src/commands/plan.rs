@@ -21,7 +21,7 @@ pub(super) async fn run(env: &Env, stage: Option<PlanStage>) -> Result<Exit> {
         Some(PlanStage::Lb) => &[Stage::Lb],
         Some(PlanStage::Monitoring) => &[Stage::Monitoring],
     };
-    let config = preflight::load(env, stages)?;
+    let config = preflight::load(env, stages).await?;
     let session = Session::open(env, &config, Role::Deployer).await?;
     let planned = engine::plan(&session.catalog, stages, &session.cx).await?;
     let todo = Todo::count(&planned);

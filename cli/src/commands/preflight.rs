@@ -9,10 +9,11 @@ use crate::{
     config::{self, Config, Files, Invalid, Loaded, Overrides},
     engine::Stage,
     error::Hinted,
+    resources::agent_file::AgentFile,
 };
 
 /// Loads the configuration and looks at the files `stages` will need: all problems at once.
-pub(super) fn load(env: &Env, stages: &[Stage]) -> Result<Arc<Config>> {
+pub(super) async fn load(env: &Env, stages: &[Stage]) -> Result<Arc<Config>> {
     let files = Files {
         certificate: stages.contains(&Stage::Lb).then(SystemTime::now),
         agent: stages.contains(&Stage::Instances),
@@ -25,10 +26,13 @@ pub(super) fn load(env: &Env, stages: &[Stage]) -> Result<Arc<Config>> {
     for warning in warnings {
         env.ui.warn(&warning.to_string());
     }
+    if files.agent {
+        AgentFile::read(&config).await?;
+    }
     Ok(Arc::new(config))
 }
 
 fn refuse(invalid: Invalid) -> anyhow::Error {
-    let problems = invalid.problems.iter().map(ToString::to_string);
-    Hinted::user(invalid.to_string(), invalid.hint.clone()).with(problems).into()
+    let problems: Vec<String> = invalid.problems.iter().map(ToString::to_string).collect();
+    Hinted::user(invalid.to_string(), invalid.hint).with(problems).into()
 }

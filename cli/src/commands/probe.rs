@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(super) async fn run(env: &Env, options: &args::Probe) -> Result<Exit> {
-    let config = preflight::load(env, &[])?;
+    let config = preflight::load(env, &[]).await?;
     let mut target = Target::new(config.domain.as_str());
     target.connect.clone_from(&options.connect_to);
     target.tls = Tls::Verify;

@@ -6,11 +6,12 @@ use anyhow::Result;
 
 use super::Env;
 use crate::{
-    aws::{Calls, Caller, Credentials, connect},
+    aws::{AwsError, Caller, Calls, Credentials, Fate, connect},
     catalog::catalog,
     config::Config,
     cx::Cx,
     engine::Entry,
+    error::Hinted,
     local::CredentialsFile,
     names::Names,
 };
@@ -44,7 +45,7 @@ impl Session {
         let ui = env.ui.clone();
         let calls = Calls::telling(move |call| ui.call(call));
         let aws = connect(&credentials, region, env.http.clone(), calls).await?;
-        let caller = aws.caller().await?;
+        let caller = aws.caller().await.map_err(|error| unusable(error, &credentials))?;
         let names = Names::new(config.name.as_str(), region, &caller.account);
         let ui = env.ui.clone();
         let listener = Arc::new(move |event| ui.event(event));
@@ -64,6 +65,18 @@ impl Session {
             Credentials::Profile(profile) => format!("{name} (profile {profile})"),
             Credentials::Ambient => format!("{name} (credentials of the environment)"),
         }
+    }
+}
+
+/// Nothing was sent with a named profile: it is the profile that is at fault, not the chain.
+fn unusable(error: anyhow::Error, credentials: &Credentials) -> anyhow::Error {
+    let unsent = error.downcast_ref::<AwsError>().is_some_and(|error| error.fate == Fate::NotSent);
+    match credentials {
+        Credentials::Profile(profile) if unsent => error.context(Hinted::user(
+            format!("the profile `{profile}` gives no credentials"),
+            "see which there are with `aws configure list-profiles`",
+        )),
+        _ => error,
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn run(env: &Env, stage: &Setup) -> Result<Exit> {
         Setup::Monitoring => ("monitoring", &[Stage::Monitoring]),
         Setup::All | Setup::Delete(_) => ("all", &Stage::ALL),
     };
-    let config = preflight::load(env, stages)?;
+    let config = preflight::load(env, stages).await?;
     let start = Instant::now();
     let mut summary = Summary::default();
     let mut address = None;

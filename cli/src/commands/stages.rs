@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(super) async fn run(env: &Env) -> Result<Exit> {
-    let config = preflight::load(env, &[])?;
+    let config = preflight::load(env, &[]).await?;
     let session = Session::open(env, &config, Role::Deployer).await?;
     let planned = engine::plan(&session.catalog, &Stage::ALL, &session.cx).await?;
     let style = env.ui.style();

@@ -28,9 +28,11 @@ pub async fn apply(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Summa
     let (entries, earlier): (Vec<&Entry>, Vec<&Entry>) =
         needed.into_iter().partition(|entry| chosen.contains(&entry.key));
     walk(cx, &earlier, Direction::Build, |entry| async move {
-        match entry.current(cx, &entry.resource.find(cx).await?)? {
+        let all = entry.resource.find(cx).await?;
+        match entry.current(cx, &all)? {
             Some(found) => cx.put(&entry.key, found.id),
-            None if !entry.resource.wanted(cx) => {}
+            // A stale one serves until its own stage is run again.
+            None if !entry.resource.wanted(cx) || !all.is_empty() => {}
             None => return Err(missing(&entry.key).into()),
         }
         Ok(())
@@ -102,7 +104,10 @@ async fn create(cx: &Cx, entry: &Entry) -> Result<String> {
             Ok(id) => return Ok(id),
             Err(error) => error,
         };
-        let fate = error.downcast_ref::<AwsError>().map_or(Fate::NotSent, |error| error.fate);
+        let aws = error.downcast_ref::<AwsError>();
+        let fate = aws.map_or(Fate::NotSent, |error| error.fate);
+        // What was made a moment ago may not be known everywhere yet: `InvalidVpcID.NotFound`.
+        let passes = fate != Fate::Refused || aws.is_some_and(|aws| aws.code.ends_with(".NotFound"));
         let looks = match fate {
             Fate::NotSent => return Err(error),
             Fate::Throttled | Fate::Refused => 1,
@@ -120,7 +125,7 @@ async fn create(cx: &Cx, entry: &Entry) -> Result<String> {
                 return Ok(found.id);
             }
         }
-        if fate == Fate::Refused || attempt == ATTEMPTS {
+        if !passes || attempt == ATTEMPTS {
             return Err(error);
         }
         cx.waiting(&entry.key, &format!("trying again: {error:#}"));

@@ -99,6 +99,7 @@ impl Found {
     }
 
     /// Compares one field; a difference becomes drift.
+    #[expect(clippy::needless_pass_by_value, reason = "text, numbers and flags, mostly literals")]
     pub fn compare(
         &mut self,
         field: &'static str,

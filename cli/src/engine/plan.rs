@@ -88,8 +88,10 @@ pub(super) async fn locate(entries: &[&Entry], cx: &Cx) -> Result<BTreeMap<Key, 
         async move {
             let all = entry.resource.find(cx).await?;
             let usable = |found: &&Found| !found.stale && !matches!(found.owner, Owner::Foreign(_));
-            if let Some(found) = all.iter().find(usable) {
-                cx.put(&entry.key, found.id.clone());
+            // Looking again after deleting must not go by what was there before.
+            match all.iter().find(usable) {
+                Some(found) => cx.put(&entry.key, found.id.clone()),
+                None => cx.forget(&entry.key),
             }
             located.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.key.clone(), all);
             Ok(())

@@ -79,7 +79,8 @@ impl Resource for Listener {
             .send();
         let mut all = Vec::new();
         while let Some(listener) = pages.next().await {
-            let listener = listener.doing("looking for the listeners of our load balancer")?;
+            let what = "looking for the listeners of our load balancer";
+            let Some(listener) = listener.unless(&["LoadBalancerNotFound"], what)? else { break };
             if listener.port() == Some(self.port()) {
                 all.push(self.found(cx, &listener));
             }

@@ -51,7 +51,7 @@ use crate::error::Hinted;
 
 // Elastic Load Balancing takes minutes to release its network interfaces after DeleteLoadBalancer,
 // and what holds them cannot be deleted until it has.
-const RELEASE_LIMIT: Duration = Duration::from_secs(900);
+const RELEASE_LIMIT: Duration = Duration::from_mins(15);
 
 /// The error for a field that AWS cannot change in place.
 fn immutable(what: &str, field: &str) -> anyhow::Error {

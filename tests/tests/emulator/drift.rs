@@ -43,20 +43,7 @@ async fn network(sdk: &SdkConfig) -> Vec<&'static str> {
         .await
         .unwrap();
 
-    let tables = ec2.describe_route_tables().filters(ours()).send().await.unwrap();
-    let table = &tables.route_tables()[0];
-    ec2.delete_route()
-        .route_table_id(table.route_table_id().unwrap())
-        .destination_cidr_block("0.0.0.0/0")
-        .send()
-        .await
-        .unwrap();
-    let association = table.associations().iter().find(|a| a.subnet_id().is_some()).unwrap();
-    ec2.disassociate_route_table()
-        .association_id(association.route_table_association_id().unwrap())
-        .send()
-        .await
-        .unwrap();
+    routes(&ec2, vpc).await;
     let gateways = ec2.describe_internet_gateways().filters(ours()).send().await.unwrap();
     ec2.detach_internet_gateway()
         .internet_gateway_id(gateways.internet_gateways()[0].internet_gateway_id().unwrap())
@@ -94,6 +81,50 @@ async fn network(sdk: &SdkConfig) -> Vec<&'static str> {
     vec!["VPC", "route", "association", "internet gateway", "subnet", "security groups"]
 }
 
+/// The default route leads elsewhere, one subnet has no table of ours, the other has another one.
+async fn routes(ec2: &aws_sdk_ec2::Client, vpc: &str) {
+    use aws_sdk_ec2::types::Filter;
+    let ours = Filter::builder().name("tag:jitsi-aws:deployment").values("jitsi").build();
+    let tables = ec2.describe_route_tables().filters(ours).send().await.unwrap();
+    let table = &tables.route_tables()[0];
+    let elsewhere = ec2.create_internet_gateway().send().await.unwrap();
+    ec2.replace_route()
+        .route_table_id(table.route_table_id().unwrap())
+        .destination_cidr_block("0.0.0.0/0")
+        .gateway_id(elsewhere.internet_gateway().unwrap().internet_gateway_id().unwrap())
+        .send()
+        .await
+        .unwrap();
+    let associations = table.associations().iter().filter(|a| a.subnet_id().is_some());
+    let ids: Vec<&str> = associations.filter_map(|a| a.route_table_association_id()).collect();
+    let [first, second] = ids.as_slice() else { panic!("two associations: {ids:?}") };
+    ec2.disassociate_route_table().association_id(*first).send().await.unwrap();
+    let other = ec2.create_route_table().vpc_id(vpc).send().await.unwrap();
+    let other = other.route_table().unwrap().route_table_id().unwrap();
+    ec2.replace_route_table_association()
+        .association_id(*second)
+        .route_table_id(other)
+        .send()
+        .await
+        .unwrap();
+}
+
+/// Takes away the route table that [`spoil`] made in our VPC, once nothing uses it any more.
+pub(crate) async fn tidy(sdk: &SdkConfig) {
+    let ec2 = aws_sdk_ec2::Client::new(sdk);
+    let vpcs = aws_sdk_ec2::types::Filter::builder().name("tag:jitsi-aws:deployment").values("jitsi");
+    let vpcs = ec2.describe_vpcs().filters(vpcs.build()).send().await.unwrap();
+    let vpc = vpcs.vpcs()[0].vpc_id().unwrap();
+    let tables = ec2.describe_route_tables().send().await.unwrap();
+    for table in tables.route_tables().iter().filter(|table| table.vpc_id() == Some(vpc)) {
+        let main = table.associations().iter().any(|association| association.main() == Some(true));
+        if !main && table.tags().is_empty() {
+            let id = table.route_table_id().unwrap();
+            ec2.delete_route_table().route_table_id(id).send().await.unwrap();
+        }
+    }
+}
+
 async fn balancing(sdk: &SdkConfig) -> Vec<&'static str> {
     use aws_sdk_elasticloadbalancingv2::types::{LoadBalancerAttribute, TargetGroupAttribute};
     let elbv2 = aws_sdk_elasticloadbalancingv2::Client::new(sdk);
@@ -123,6 +154,7 @@ async fn balancing(sdk: &SdkConfig) -> Vec<&'static str> {
         .send()
         .await
         .unwrap();
+    placement(sdk, &elbv2, &balancers.load_balancers()[0]).await;
     let listeners = elbv2.describe_listeners().load_balancer_arn(arn).send().await.unwrap();
     let https = listeners.listeners().iter().find(|l| l.port() == Some(443)).unwrap();
     elbv2
@@ -133,6 +165,30 @@ async fn balancing(sdk: &SdkConfig) -> Vec<&'static str> {
         .await
         .unwrap();
     vec!["health check", "deregistration delay", "idle timeout", "TLS policy"]
+}
+
+/// Another security group, other subnets.
+async fn placement(
+    sdk: &SdkConfig,
+    elbv2: &aws_sdk_elasticloadbalancingv2::Client,
+    alb: &aws_sdk_elasticloadbalancingv2::types::LoadBalancer,
+) {
+    use aws_sdk_ec2::types::Filter;
+    let ec2 = aws_sdk_ec2::Client::new(sdk);
+    let arn = alb.load_balancer_arn().unwrap();
+    let instance = Filter::builder().name("group-name").values("jitsi-instance").build();
+    let groups = ec2.describe_security_groups().filters(instance).send().await.unwrap();
+    elbv2
+        .set_security_groups()
+        .load_balancer_arn(arn)
+        .security_groups(groups.security_groups()[0].group_id().unwrap())
+        .send()
+        .await
+        .unwrap();
+    let default = Filter::builder().name("default-for-az").values("true").build();
+    let others = ec2.describe_subnets().filters(default).send().await.unwrap();
+    let others = others.subnets().iter().take(2).filter_map(|s| s.subnet_id().map(str::to_owned));
+    elbv2.set_subnets().load_balancer_arn(arn).set_subnets(Some(others.collect())).send().await.unwrap();
 }
 
 async fn scaling(sdk: &SdkConfig) -> Vec<&'static str> {
@@ -155,7 +211,20 @@ async fn scaling(sdk: &SdkConfig) -> Vec<&'static str> {
         .send()
         .await
         .unwrap();
-    vec!["lifecycle hook", "health check type and size"]
+    let groups = autoscaling
+        .describe_auto_scaling_groups()
+        .auto_scaling_group_names("jitsi")
+        .send()
+        .await
+        .unwrap();
+    autoscaling
+        .detach_load_balancer_target_groups()
+        .auto_scaling_group_name("jitsi")
+        .set_target_group_arns(Some(groups.auto_scaling_groups()[0].target_group_arns().to_vec()))
+        .send()
+        .await
+        .unwrap();
+    vec!["lifecycle hook", "health check type and size", "target group"]
 }
 
 async fn monitoring(sdk: &SdkConfig, account: &str) -> Vec<&'static str> {
@@ -204,5 +273,6 @@ async fn bucket(sdk: &SdkConfig, account: &str) -> Vec<&'static str> {
     let bucket = format!("jitsi-{account}-eu-central-1");
     s3.delete_public_access_block().bucket(&bucket).send().await.unwrap();
     s3.delete_bucket_policy().bucket(&bucket).send().await.unwrap();
+    s3.put_object().bucket(&bucket).key("left by somebody").send().await.unwrap();
     vec!["public access block", "bucket policy"]
 }

@@ -217,7 +217,7 @@ async fn whatever_call_fails_the_next_run_goes_on_and_nothing_is_left() {
     let complete = lab.inventory().await;
     lab.delete().await.unwrap();
     let (_, unmade) = lab.recover();
-    assert_eq!(lab.inventory().await, empty);
+    inventory::assert_same(&lab.inventory().await, &empty, "nothing is left");
     assert!(made.len() > 30 && unmade.len() > 15, "{} and {}", made.len(), unmade.len());
 
     for fault in [Fault::AnswerLost, Fault::Killed] {
@@ -241,7 +241,7 @@ async fn whatever_call_fails_the_next_run_goes_on_and_nothing_is_left() {
             assert!(lab.recover().0, "{what}: did not happen");
             assert_eq!(first.is_ok(), fault == Fault::AnswerLost, "{what}: {first:?}");
             lab.delete().await.unwrap_or_else(|error| panic!("{what}: {error:#}"));
-            assert_eq!(lab.inventory().await, empty, "{what}");
+            inventory::assert_same(&lab.inventory().await, &empty, &what);
         }
     }
 }

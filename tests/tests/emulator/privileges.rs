@@ -15,13 +15,20 @@ use serde_json::{Value, json};
 
 use crate::{drift, properties::decode};
 
-/// Allowed, but never called by name: AWS asks for these on behalf of another call.
-const IMPLIED: [(&str, &str); 6] = [
+/// Allowed, but not seen here: AWS asks for these on behalf of another call, or the emulator is too
+/// quick for the call to be needed.
+const UNSEEN: [(&str, &str); 12] = [
+    ("autoscaling:CreateOrUpdateTags", "tags in CreateAutoScalingGroup"),
+    ("autoscaling:DescribeScalingActivities", "while an instance is being launched"),
+    ("cloudwatch:TagResource", "tags in PutMetricAlarm"),
     ("ec2:CreateTags", "tags in EC2's create calls"),
     ("ec2:RunInstances", "CreateAutoScalingGroup with a launch template"),
-    ("elasticloadbalancing:AddTags", "tags in CreateLoadBalancer, CreateListener, CreateTargetGroup"),
+    ("ec2:TerminateInstances", "when the emptied group has not terminated its instance yet"),
+    ("elasticloadbalancing:AddTags", "tags in the create calls of load balancing"),
+    ("events:TagResource", "tags in PutRule"),
     ("iam:PassRole", "the instance profile of the launch template"),
-    ("autoscaling:CreateOrUpdateTags", "tags in CreateAutoScalingGroup"),
+    ("s3:DeleteObjectVersion", "DeleteObjects with versions"),
+    ("s3:PutObjectTagging", "tags in PutObject"),
     ("sns:TagResource", "tags in CreateTopic"),
 ];
 
@@ -50,15 +57,24 @@ async fn the_deployer_may_do_exactly_what_it_does() {
     for stage in ["instances", "lb", "monitoring"] {
         runs.push(jitsi.succeed(&["setup", stage]));
     }
+    drift::tidy(&sdk).await;
     runs.push(jitsi.succeed(&["setup"])); // looks at everything
+    let zone = hosted_zone(&sdk).await;
+    jitsi.configure(|text| {
+        let own = text.split("[certificate]").next().unwrap();
+        format!(
+            "{own}[certificate]\nmode = \"request\"\n[agent]\nbinary = \"agent\"\n[dns]\nhosted_zone = \"{zone}\"\n"
+        )
+    });
+    runs.push(jitsi.succeed(&["setup", "lb"]));
     runs.push(jitsi.succeed(&["setup", "delete", "--keep-iam"]));
 
     let called: BTreeSet<String> = runs.iter().flat_map(Run::calls).map(|call| action(&call)).collect();
-    let implied: BTreeSet<String> = IMPLIED.iter().map(|(action, _)| (*action).to_owned()).collect();
+    let unseen: BTreeSet<String> = UNSEEN.iter().map(|(action, _)| (*action).to_owned()).collect();
     let missing: Vec<_> = called.difference(&allowed).collect();
     assert!(missing.is_empty(), "called, but not allowed: {missing:#?}");
     let superfluous: Vec<_> =
-        allowed.difference(&called).filter(|action| !implied.contains(*action)).collect();
+        allowed.difference(&called).filter(|action| !unseen.contains(*action)).collect();
     assert!(superfluous.is_empty(), "allowed, but never called: {superfluous:#?}");
 }
 
@@ -87,6 +103,25 @@ async fn administrator(emulator: &Emulator) -> Account {
 fn allow(actions: &Value) -> Value {
     let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
     json!({ "Version": "2012-10-17", "Statement": [statement] })
+}
+
+/// A hosted zone for the domain, with an id such as AWS gives.
+async fn hosted_zone(sdk: &aws_config::SdkConfig) -> String {
+    let route53 = aws_sdk_route53::Client::new(sdk);
+    for attempt in 0..2000 {
+        let zone = route53
+            .create_hosted_zone()
+            .name("jitsi.example.org")
+            .caller_reference(attempt.to_string())
+            .send()
+            .await
+            .unwrap();
+        let id = zone.hosted_zone().unwrap().id().trim_start_matches("/hostedzone/").to_owned();
+        if id.starts_with('Z') {
+            return id;
+        }
+    }
+    panic!("the emulator gives no id that begins with Z, as AWS's do");
 }
 
 /// Drops resources and conditions from the deployer's policies; returns all allowed actions.

@@ -207,6 +207,7 @@ impl Complete {
         assert_eq!(metadata.http_put_response_hop_limit(), Some(1));
         let root = data.block_device_mappings()[0].ebs().expect("a root volume");
         assert_eq!(root.encrypted(), Some(true));
+        assert_eq!(root.delete_on_termination(), Some(true));
         assert_eq!(root.volume_type().map(|t| t.as_str()), Some("gp3"));
         let network = &data.network_interfaces()[0];
         assert_eq!(network.associate_public_ip_address(), Some(true));
@@ -231,7 +232,7 @@ impl Complete {
         let sizes = (group.min_size(), group.max_size(), group.desired_capacity());
         assert_eq!(sizes, (Some(1), Some(1), Some(1)));
         assert_eq!(group.vpc_zone_identifier().unwrap().split(',').count(), 2, "both subnets");
-        assert_eq!(group.target_group_ar_ns(), [target_group]);
+        assert_eq!(group.target_group_arns(), [target_group]);
         assert_eq!(group.health_check_type(), Some("ELB"), "switched on by `setup lb`");
         assert!(group.tags().iter().all(|tag| tag.propagate_at_launch() == Some(true)));
         let hooks = autoscaling
