@@ -1,6 +1,8 @@
 //! The built agent against an instance made of loopback servers and scripts: what it tells AWS, what
 //! it answers, what it leaves behind. Real services are the sandbox's business.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod instance;
 mod server;
 
