@@ -3,11 +3,7 @@
 
 use crate::{
     config::Config,
-    engine::{
-        Entry,
-        Key,
-        Resource, Stage,
-    },
+    engine::{Entry, Key, Resource, Stage},
     resources::{
         access_key::AccessKeyPair,
         agent_bucket::Bucket,

@@ -88,7 +88,10 @@ impl Report {
         Self {
             what: format!("{error:#}"),
             details: hinted.map(|hinted| hinted.details.clone()).unwrap_or_default(),
-            hint: hinted.map(|hinted| hinted.hint.clone()).filter(|hint| !hint.is_empty()).or(known),
+            hint: hinted
+                .map(|hinted| hinted.hint.clone())
+                .filter(|hint| !hint.is_empty())
+                .or(known),
             aws_code: aws.map(|aws| aws.code.clone()).filter(|code| !code.is_empty()),
             request_id: aws.and_then(|aws| aws.request_id.clone()),
             exit_code: if user { 1 } else { 2 },

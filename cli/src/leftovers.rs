@@ -47,14 +47,11 @@ async fn tagged(cx: &Cx, stages: &[Stage]) -> Result<Vec<String>> {
 
 async fn is_terminated(cx: &Cx, arn: &str) -> Result<bool> {
     let Some((_, id)) = arn.split_once(":instance/") else { return Ok(false) };
-    let answer = cx
-        .aws
-        .ec2
-        .describe_instances()
-        .instance_ids(id)
-        .send()
-        .await
-        .unless(&["InvalidInstanceID.NotFound"], format!("reading the state of instance {id}"))?;
+    let answer =
+        cx.aws.ec2.describe_instances().instance_ids(id).send().await.unless(
+            &["InvalidInstanceID.NotFound"],
+            format!("reading the state of instance {id}"),
+        )?;
     let states = answer.iter().flat_map(|answer| answer.reservations()).flat_map(|r| r.instances());
     let mut states = states.filter_map(|instance| instance.state()?.name());
     Ok(states.all(|state| *state == InstanceStateName::Terminated))

@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn the_longest_names_fit_aws_limits() {
-        let longest = Names::new(&"d".repeat(MAX_DEPLOYMENT_NAME), "ap-southeast-99", "123456789012");
+        let longest =
+            Names::new(&"d".repeat(MAX_DEPLOYMENT_NAME), "ap-southeast-99", "123456789012");
         assert!(longest.agent_bucket().len() <= 63, "S3 bucket naming rules");
         for name in [longest.deployer_user(), longest.launch_hook(), longest.terminate_hook()] {
             assert!(name.len() <= 32, "{name}");

@@ -146,7 +146,8 @@ impl Deployment {
 impl Run {
     /// The calls to AWS, in the order they ended; of a run with `--json -v`.
     pub fn calls(&self) -> Vec<Call> {
-        let events = self.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let events =
+            self.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         events
             .filter(|event| event["event"] == "call")
             .map(|event| Call {

@@ -117,13 +117,8 @@ impl Drop for Emulator {
 impl Account {
     /// Configuration for clients of the test's own.
     pub fn sdk(&self) -> SdkConfig {
-        let credentials = Credentials::new(
-            &self.access_key,
-            &self.secret_key,
-            self.token.clone(),
-            None,
-            "test",
-        );
+        let credentials =
+            Credentials::new(&self.access_key, &self.secret_key, self.token.clone(), None, "test");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static(REGION))

@@ -15,7 +15,10 @@ pub type Inventory = BTreeSet<String>;
 pub fn assert_same(actual: &Inventory, expected: &Inventory, why: &str) {
     let extra: Vec<_> = actual.difference(expected).collect();
     let missing: Vec<_> = expected.difference(actual).collect();
-    assert!(extra.is_empty() && missing.is_empty(), "{why}: extra {extra:#?}, missing {missing:#?}");
+    assert!(
+        extra.is_empty() && missing.is_empty(),
+        "{why}: extra {extra:#?}, missing {missing:#?}"
+    );
 }
 
 /// Takes the inventory of the account behind `config`.
@@ -105,13 +108,9 @@ async fn scaling_and_balancing(config: &SdkConfig, all: &mut Inventory) {
         load_balancers,
         |x: &LoadBalancer| text(x.load_balancer_arn())
     );
-    list!(
-        all,
-        "target group",
-        elbv2.describe_target_groups(),
-        target_groups,
-        |x: &TargetGroup| text(x.target_group_arn())
-    );
+    list!(all, "target group", elbv2.describe_target_groups(), target_groups, |x: &TargetGroup| {
+        text(x.target_group_arn())
+    });
     let acm = aws_sdk_acm::Client::new(config);
     list!(
         all,
@@ -159,13 +158,9 @@ async fn monitoring(config: &SdkConfig, all: &mut Inventory) {
     let events = aws_sdk_eventbridge::Client::new(config);
     list!(all, "rule", events.list_rules(), rules, |x: &Rule| text(x.name()));
     let cloudwatch = aws_sdk_cloudwatch::Client::new(config);
-    list!(
-        all,
-        "alarm",
-        cloudwatch.describe_alarms(),
-        metric_alarms,
-        |x: &MetricAlarm| text(x.alarm_name())
-    );
+    list!(all, "alarm", cloudwatch.describe_alarms(), metric_alarms, |x: &MetricAlarm| text(
+        x.alarm_name()
+    ));
     list!(
         all,
         "dashboard",
@@ -179,7 +174,9 @@ async fn storage_and_names(config: &SdkConfig, all: &mut Inventory) {
     let s3 = aws_sdk_s3::Client::from_conf(
         aws_sdk_s3::config::Builder::from(config).force_path_style(true).build(),
     );
-    list!(all, "bucket", s3.list_buckets(), buckets, |x: &aws_sdk_s3::types::Bucket| text(x.name()));
+    list!(all, "bucket", s3.list_buckets(), buckets, |x: &aws_sdk_s3::types::Bucket| text(
+        x.name()
+    ));
     let route53 = aws_sdk_route53::Client::new(config);
     let zones = route53.list_hosted_zones().send().await.expect("hosted zones");
     for zone in zones.hosted_zones() {

@@ -35,13 +35,8 @@ enum Fault {
     NeverReady,
 }
 
-const FAULTS: [Fault; 5] = [
-    Fault::Refused,
-    Fault::AnswerLost,
-    Fault::Unanswered,
-    Fault::Throttled,
-    Fault::NeverReady,
-];
+const FAULTS: [Fault; 5] =
+    [Fault::Refused, Fault::AnswerLost, Fault::Unanswered, Fault::Throttled, Fault::NeverReady];
 
 /// What exists, what misbehaves, and what was done in which order.
 #[derive(Default)]
@@ -89,8 +84,14 @@ impl World {
 }
 
 fn failure(fate: Fate) -> anyhow::Error {
-    AwsError { doing: "making it".into(), code: "No".into(), message: String::new(), request_id: None, fate }
-        .into()
+    AwsError {
+        doing: "making it".into(),
+        code: "No".into(),
+        message: String::new(),
+        request_id: None,
+        fate,
+    }
+    .into()
 }
 
 #[async_trait]
@@ -203,7 +204,8 @@ impl Lab {
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let told = Arc::clone(&events);
         let (stop, stopped) = watch::channel(false);
-        let aws = connect(&Credentials::Ambient, "eu-central-1", None, Calls::default()).await.unwrap();
+        let aws =
+            connect(&Credentials::Ambient, "eu-central-1", None, Calls::default()).await.unwrap();
         let cx = Cx::new(
             aws,
             Arc::new(config()),
@@ -243,7 +245,8 @@ async fn whatever_fails_the_next_run_goes_on_and_nothing_is_made_twice() {
             let lab = Lab::new().await;
             lab.world.lock().unwrap().fault = Some((key.clone(), fault));
             let first = lab.apply().await;
-            let survives = [Fault::AnswerLost, Fault::Unanswered, Fault::Throttled].contains(&fault);
+            let survives =
+                [Fault::AnswerLost, Fault::Unanswered, Fault::Throttled].contains(&fault);
             assert_eq!(first.is_ok(), survives, "{key} {fault:?}: {first:?}");
             lab.apply().await.unwrap_or_else(|error| panic!("{key} {fault:?}: {error:#}"));
             assert_eq!(lab.world.lock().unwrap().count(), ROWS.len(), "{key} {fault:?}");
@@ -353,7 +356,8 @@ async fn every_resource_that_is_started_is_also_ended() {
     lab.apply().await.unwrap();
     let events = lab.events.lock().unwrap();
     let started = events.iter().filter(|event| matches!(event, Event::Started { .. })).count();
-    let created = |event: &&Event| matches!(event, Event::Finished { outcome: Outcome::Created, .. });
+    let created =
+        |event: &&Event| matches!(event, Event::Finished { outcome: Outcome::Created, .. });
     assert_eq!((started, events.iter().filter(created).count()), (ROWS.len(), ROWS.len()));
 }
 
@@ -365,7 +369,11 @@ async fn the_catalog_is_in_order() {
         assert!(!above.contains(&&entry.key), "{} twice", entry.key);
         for need in &entry.needs {
             assert!(above.contains(&need), "{} stands above {need}, which it needs", entry.key);
-            assert!(need.stage() <= entry.key.stage(), "{} needs a later stage's {need}", entry.key);
+            assert!(
+                need.stage() <= entry.key.stage(),
+                "{} needs a later stage's {need}",
+                entry.key
+            );
         }
         above.push(&entry.key);
     }

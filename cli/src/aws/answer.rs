@@ -118,7 +118,9 @@ where
     let (fate, message) = match error {
         SdkError::ConstructionFailure(_) => (Fate::NotSent, innermost(error)),
         SdkError::TimeoutError(_) => (Fate::Unknown, "no answer in time".to_owned()),
-        SdkError::DispatchFailure(failure) if failure.is_user() => (Fate::NotSent, innermost(error)),
+        SdkError::DispatchFailure(failure) if failure.is_user() => {
+            (Fate::NotSent, innermost(error))
+        }
         SdkError::DispatchFailure(failure) => {
             // Credentials are resolved while dispatching; without them nothing was sent.
             // A connection that breaks before the answer is whole is told as "other".

@@ -153,8 +153,7 @@ impl Aws {
 
     /// Asks AWS whose credentials these are.
     pub async fn caller(&self) -> Result<Caller> {
-        let answer =
-            self.sts.get_caller_identity().send().await.doing("asking AWS who we are")?;
+        let answer = self.sts.get_caller_identity().send().await.doing("asking AWS who we are")?;
         Ok(Caller {
             account: answer.account.unwrap_or_default(),
             arn: answer.arn.unwrap_or_default(),

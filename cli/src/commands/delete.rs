@@ -62,11 +62,17 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
 fn confirm(env: &Env, session: &Session, doomed: &[Doomed]) -> Result<()> {
     let names = &session.cx.names;
     let (deployment, region) = (names.deployment(), names.region());
-    env.ui.say(&format!("This deletes deployment \"{deployment}\" in {region} for good. There is no way back."));
+    env.ui.say(&format!(
+        "This deletes deployment \"{deployment}\" in {region} for good. There is no way back."
+    ));
     let rows: Vec<Vec<String>> = doomed
         .iter()
         .map(|doomed| {
-            let id = if doomed.found.id == doomed.name { String::new() } else { doomed.found.id.clone() };
+            let id = if doomed.found.id == doomed.name {
+                String::new()
+            } else {
+                doomed.found.id.clone()
+            };
             let detail = doomed.found.detail.clone();
             vec![format!(" {}", doomed.key.title()), doomed.name.clone(), id, detail]
         })

@@ -98,7 +98,8 @@ impl Interview<'_> {
             let arn = self.answer("--certificate-arn", Some(arn.to_owned()), "", parse)?;
             return Some(CertificateAnswer::Existing { arn });
         }
-        let private_key = self.answer("--private-key", None, "Its private key, a PEM file", path)?;
+        let private_key =
+            self.answer("--private-key", None, "Its private key, a PEM file", path)?;
         Some(CertificateAnswer::Import { certificate: given, private_key, chain: None })
     }
 

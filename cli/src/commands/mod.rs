@@ -94,7 +94,10 @@ fn listen(ui: Ui) -> watch::Receiver<bool> {
     tokio::spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {
             if tell.send_replace(true) {
-                #[expect(clippy::exit, reason = "the user asked twice; every call AWS got can be found again")]
+                #[expect(
+                    clippy::exit,
+                    reason = "the user asked twice; every call AWS got can be found again"
+                )]
                 std::process::exit(130);
             }
             ui.say("stopping: letting calls under way finish; press Ctrl-C again to stop at once");

@@ -38,7 +38,8 @@ impl Observer for Narrator {
         let style = self.ui.style();
         let mark = style.mark(if failure.is_some() { Mark::Failed } else { Mark::Done });
         let took = elapsed(Duration::from_secs_f64(step.took_ms.max(0.0) / 1000.0));
-        let line = format!(" {mark} {:<20} {}  {}", step.name.to_string(), step.detail, style.dim(&took));
+        let line =
+            format!(" {mark} {:<20} {}  {}", step.name.to_string(), step.detail, style.dim(&took));
         self.ui.say(&line);
     }
 }

@@ -64,14 +64,22 @@ async fn apply(env: &Env, session: &Session, stages: &[Stage], command: &str) ->
     env.ui.say(&format!("{}   {count} resources, as {}", title.join(", "), session.who()));
     engine::apply(&session.catalog, stages, &session.cx).await.map_err(|error| {
         if error.is::<Interrupted>() {
-            let again = format!("continue with `jitsi-aws setup {command}`, or undo with `jitsi-aws setup delete`");
+            let again = format!(
+                "continue with `jitsi-aws setup {command}`, or undo with `jitsi-aws setup delete`"
+            );
             return error.context(Hinted::user("stopped on request; what exists is kept", again));
         }
         error
     })
 }
 
-fn finish(env: &Env, config: &Arc<Config>, command: &str, summary: &Summary, address: Option<&str>) {
+fn finish(
+    env: &Env,
+    config: &Arc<Config>,
+    command: &str,
+    summary: &Summary,
+    address: Option<&str>,
+) {
     env.ui.document(
         "setup",
         &json!({

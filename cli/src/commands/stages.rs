@@ -60,7 +60,10 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
     );
     env.ui.result(&format!(
         "{}   {}   {}   account {}\n\n{}",
-        config.name, config.region, config.domain, session.caller.account,
+        config.name,
+        config.region,
+        config.domain,
+        session.caller.account,
         table(&rows)
     ));
     match next {

@@ -22,8 +22,11 @@ use crate::{
 /// Brings every resource of `stages` to what the configuration asks for. Resources of other stages
 /// are only looked up; one that is missing is an error that names the stage to run.
 pub async fn apply(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Summary> {
-    let chosen: BTreeSet<&Key> =
-        catalog.iter().map(|entry| &entry.key).filter(|key| stages.contains(&key.stage())).collect();
+    let chosen: BTreeSet<&Key> = catalog
+        .iter()
+        .map(|entry| &entry.key)
+        .filter(|key| stages.contains(&key.stage()))
+        .collect();
     let needed = closure(catalog, &chosen);
     let (entries, earlier): (Vec<&Entry>, Vec<&Entry>) =
         needed.into_iter().partition(|entry| chosen.contains(&entry.key));
@@ -107,7 +110,8 @@ async fn create(cx: &Cx, entry: &Entry) -> Result<String> {
         let aws = error.downcast_ref::<AwsError>();
         let fate = aws.map_or(Fate::NotSent, |error| error.fate);
         // What was made a moment ago may not be known everywhere yet: `InvalidVpcID.NotFound`.
-        let passes = fate != Fate::Refused || aws.is_some_and(|aws| aws.code.ends_with(".NotFound"));
+        let passes =
+            fate != Fate::Refused || aws.is_some_and(|aws| aws.code.ends_with(".NotFound"));
         let looks = match fate {
             Fate::NotSent => return Err(error),
             Fate::Throttled | Fate::Refused => 1,

@@ -54,11 +54,8 @@ where
                 done.insert(&entry.key);
             }
             Some((entry, Err(error))) => {
-                let error = error.context(format!(
-                    "{} `{}`",
-                    entry.key.title(),
-                    entry.resource.name(cx)
-                ));
+                let error =
+                    error.context(format!("{} `{}`", entry.key.title(), entry.resource.name(cx)));
                 // The first failure is the cause; an interruption is never one.
                 if failure.as_ref().is_none_or(|first: &anyhow::Error| first.is::<Interrupted>()) {
                     failure = Some(error);

@@ -45,8 +45,11 @@ pub struct Planned {
 
 /// What applying `stages` would do, in catalog order.
 pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Planned>> {
-    let chosen: BTreeSet<&Key> =
-        catalog.iter().map(|entry| &entry.key).filter(|key| stages.contains(&key.stage())).collect();
+    let chosen: BTreeSet<&Key> = catalog
+        .iter()
+        .map(|entry| &entry.key)
+        .filter(|key| stages.contains(&key.stage()))
+        .collect();
     let entries = closure(catalog, &chosen);
     let found = locate(&entries, cx).await?;
     let mut planned = Vec::new();

@@ -58,7 +58,10 @@ const DENIED: [&str; 5] = [
 
 /// Names the missing action when AWS does: "… is not authorized to perform: iam:CreateRole on …".
 fn denied(message: &str) -> String {
-    let action = message.split("authorized to perform: ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let action = message
+        .split("authorized to perform: ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next());
     match action {
         Some(action) => format!(
             "allow the action {action}, or update the deployer's policies with admin credentials: `jitsi-aws setup iam`"
@@ -84,7 +87,9 @@ mod tests {
     #[test]
     fn a_denied_action_is_named() {
         let message = "User: arn:aws:iam::1:user/x is not authorized to perform: iam:CreateRole on resource: y";
-        assert!(of(&error("AccessDenied", message)).is_some_and(|hint| hint.contains("iam:CreateRole")));
+        assert!(
+            of(&error("AccessDenied", message)).is_some_and(|hint| hint.contains("iam:CreateRole"))
+        );
     }
 
     #[test]

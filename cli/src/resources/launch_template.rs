@@ -130,7 +130,11 @@ impl Resource for Template {
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
         cx.aws.ec2.delete_launch_template().launch_template_id(&found.id).send().await.unless(
-            &["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.NotFoundException"],
+            &[
+                "InvalidLaunchTemplateId.NotFound",
+                "InvalidLaunchTemplateId.NotFoundException",
+                "InvalidLaunchTemplateName.NotFoundException",
+            ],
             format!("deleting launch template {}", found.id),
         )?;
         Ok(())

@@ -4,14 +4,14 @@
 mod autoscaling;
 mod bucket_properties;
 mod ec2;
+mod elbv2;
+mod iam;
 mod image;
+mod monitoring;
 mod recipe;
+mod route53;
 mod rules;
 mod zones;
-mod iam;
-mod elbv2;
-mod monitoring;
-mod route53;
 
 pub mod access_key;
 pub mod agent_bucket;

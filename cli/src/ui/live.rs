@@ -26,7 +26,8 @@ impl Live {
 
     pub(super) fn start(&mut self, key: &Key, label: &str) {
         let bar = self.bars.add(ProgressBar::new_spinner());
-        if let Ok(style) = ProgressStyle::with_template(" {spinner} {prefix}  {wide_msg} {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template(" {spinner} {prefix}  {wide_msg} {elapsed}")
+        {
             bar.set_style(style);
         }
         bar.set_prefix(label.to_owned());

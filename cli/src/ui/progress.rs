@@ -121,7 +121,11 @@ fn label(key: &Key, name: &str) -> String {
 fn finished(style: Style, label: &str, id: &str, outcome: &Outcome, took: Duration) -> String {
     let took = style.dim(&elapsed(took));
     // An id that only repeats the name says nothing, an ARN too much.
-    let id = if id.starts_with("arn:") || label.ends_with(id) { String::new() } else { format!("  {id}") };
+    let id = if id.starts_with("arn:") || label.ends_with(id) {
+        String::new()
+    } else {
+        format!("  {id}")
+    };
     match outcome {
         Outcome::Created => format!(" {} {label}{id}  created  {took}", style.mark(Mark::Done)),
         Outcome::Deleted => format!(" {} {label}{id}  deleted  {took}", style.mark(Mark::Delete)),

@@ -112,7 +112,8 @@ async fn routes(ec2: &aws_sdk_ec2::Client, vpc: &str) {
 /// Takes away the route table that [`spoil`] made in our VPC, once nothing uses it any more.
 pub(crate) async fn tidy(sdk: &SdkConfig) {
     let ec2 = aws_sdk_ec2::Client::new(sdk);
-    let vpcs = aws_sdk_ec2::types::Filter::builder().name("tag:jitsi-aws:deployment").values("jitsi");
+    let vpcs =
+        aws_sdk_ec2::types::Filter::builder().name("tag:jitsi-aws:deployment").values("jitsi");
     let vpcs = ec2.describe_vpcs().filters(vpcs.build()).send().await.unwrap();
     let vpc = vpcs.vpcs()[0].vpc_id().unwrap();
     let tables = ec2.describe_route_tables().send().await.unwrap();
@@ -130,7 +131,13 @@ async fn balancing(sdk: &SdkConfig) -> Vec<&'static str> {
     let elbv2 = aws_sdk_elasticloadbalancingv2::Client::new(sdk);
     let groups = elbv2.describe_target_groups().names("jitsi").send().await.unwrap();
     let group = groups.target_groups()[0].target_group_arn().unwrap();
-    elbv2.modify_target_group().target_group_arn(group).health_check_path("/").send().await.unwrap();
+    elbv2
+        .modify_target_group()
+        .target_group_arn(group)
+        .health_check_path("/")
+        .send()
+        .await
+        .unwrap();
     elbv2
         .modify_target_group_attributes()
         .target_group_arn(group)
@@ -149,7 +156,10 @@ async fn balancing(sdk: &SdkConfig) -> Vec<&'static str> {
         .modify_load_balancer_attributes()
         .load_balancer_arn(arn)
         .attributes(
-            LoadBalancerAttribute::builder().key("idle_timeout.timeout_seconds").value("60").build(),
+            LoadBalancerAttribute::builder()
+                .key("idle_timeout.timeout_seconds")
+                .value("60")
+                .build(),
         )
         .send()
         .await
@@ -188,7 +198,13 @@ async fn placement(
     let default = Filter::builder().name("default-for-az").values("true").build();
     let others = ec2.describe_subnets().filters(default).send().await.unwrap();
     let others = others.subnets().iter().take(2).filter_map(|s| s.subnet_id().map(str::to_owned));
-    elbv2.set_subnets().load_balancer_arn(arn).set_subnets(Some(others.collect())).send().await.unwrap();
+    elbv2
+        .set_subnets()
+        .load_balancer_arn(arn)
+        .set_subnets(Some(others.collect()))
+        .send()
+        .await
+        .unwrap();
 }
 
 async fn scaling(sdk: &SdkConfig) -> Vec<&'static str> {
@@ -241,7 +257,8 @@ async fn monitoring(sdk: &SdkConfig, account: &str) -> Vec<&'static str> {
     let rules = events.list_rules().name_prefix("jitsi-").send().await.unwrap();
     for rule in rules.rules() {
         events.disable_rule().name(rule.name().unwrap()).send().await.unwrap();
-        let targets = events.list_targets_by_rule().rule(rule.name().unwrap()).send().await.unwrap();
+        let targets =
+            events.list_targets_by_rule().rule(rule.name().unwrap()).send().await.unwrap();
         let ids: Vec<String> = targets.targets().iter().map(|t| t.id().to_owned()).collect();
         events.remove_targets().rule(rule.name().unwrap()).set_ids(Some(ids)).send().await.unwrap();
     }

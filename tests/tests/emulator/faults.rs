@@ -12,8 +12,8 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_runtime_api::{
     client::{
         http::{
-            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-            SharedHttpConnector,
+            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings,
+            SharedHttpClient, SharedHttpConnector,
         },
         orchestrator::HttpRequest,
         result::ConnectorError,
@@ -144,7 +144,8 @@ impl Lab {
         let files = Deployment::new(account.clone(), "jitsi");
         files.succeed(&["setup", "iam"]);
         let loaded =
-            config::load(&files.path("jitsi.toml"), &Overrides::default(), Files::default()).unwrap();
+            config::load(&files.path("jitsi.toml"), &Overrides::default(), Files::default())
+                .unwrap();
         Self { account, config: Arc::new(loaded.config), plan: Arc::default(), _files: files }
     }
 

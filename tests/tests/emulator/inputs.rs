@@ -48,8 +48,19 @@ async fn local_problems_are_told_before_the_first_call() {
         &jitsi,
         "bad-answers",
         run(&[
-            "init", "--config", "new.toml", "--name", "Jitsi!", "--region", "eu", "--domain",
-            "localhost", "--certificate-arn", "arn:nonsense", "--email", "me"
+            "init",
+            "--config",
+            "new.toml",
+            "--name",
+            "Jitsi!",
+            "--region",
+            "eu",
+            "--domain",
+            "localhost",
+            "--certificate-arn",
+            "arn:nonsense",
+            "--email",
+            "me"
         ])
     );
     refused!(&jitsi, "certificate-without-key", run(&["init", "--certificate", "cert.pem"]));

@@ -60,11 +60,13 @@ async fn each_stage_builds_on_the_ones_before() {
     jitsi.succeed(&["setup", "99"]);
 }
 
+/// What is changed, how `jitsi.toml` changes, and the writes that makes, sorted.
+type Change = (&'static str, fn(&str) -> String, &'static [&'static str]);
+
 #[tokio::test]
 async fn one_changed_setting_makes_exactly_that_update() {
     let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
     jitsi.succeed(&["setup", "all"]);
-    type Change = (&'static str, fn(&str) -> String, &'static [&'static str]);
     let changes: [Change; 5] = [
         (
             "instance type",
@@ -74,7 +76,9 @@ async fn one_changed_setting_makes_exactly_that_update() {
         (
             "ssh",
             |text| {
-                format!("{text}[instance]\ntype = \"c7i.xlarge\"\n[network]\nssh_from = [\"198.51.100.0/24\"]\n")
+                format!(
+                    "{text}[instance]\ntype = \"c7i.xlarge\"\n[network]\nssh_from = [\"198.51.100.0/24\"]\n"
+                )
             },
             &["AuthorizeSecurityGroupIngress"],
         ),
@@ -85,9 +89,7 @@ async fn one_changed_setting_makes_exactly_that_update() {
         ),
         (
             "mail",
-            |text| {
-                text.replace("boss@", "chief@") + "[instance]\ntype = \"c7i.xlarge\"\n"
-            },
+            |text| text.replace("boss@", "chief@") + "[instance]\ntype = \"c7i.xlarge\"\n",
             &["Subscribe", "Unsubscribe"],
         ),
         (
@@ -107,8 +109,12 @@ async fn one_changed_setting_makes_exactly_that_update() {
     for (what, change, expected) in changes {
         jitsi.configure(change);
         assert_eq!(jitsi.run(&["plan"]).code, 3, "{what}");
-        let mut writes: Vec<String> =
-            jitsi.succeed(&["setup", "all"]).writes().into_iter().map(|call| call.operation).collect();
+        let mut writes: Vec<String> = jitsi
+            .succeed(&["setup", "all"])
+            .writes()
+            .into_iter()
+            .map(|call| call.operation)
+            .collect();
         writes.sort();
         assert_eq!(writes, expected, "{what}");
         assert_eq!(jitsi.run(&["plan"]).code, 0, "{what}: done");
@@ -156,7 +162,10 @@ async fn the_deployer_deletes_all_but_the_iam_part() {
     jitsi.succeed(&["setup", "delete", "--keep-iam"]);
     let stages = jitsi.succeed(&["setup"]).document();
     let state = |index: usize| stages["result"]["stages"][index]["state"].clone();
-    assert_eq!((state(0), state(1), state(2), state(3)), ("ready".into(), "not made".into(), "not made".into(), "not made".into()));
+    assert_eq!(
+        (state(0), state(1), state(2), state(3)),
+        ("ready".into(), "not made".into(), "not made".into(), "not made".into())
+    );
     jitsi.succeed(&["setup", "delete"]);
 }
 

@@ -69,7 +69,8 @@ async fn the_deployer_may_do_exactly_what_it_does() {
     runs.push(jitsi.succeed(&["setup", "lb"]));
     runs.push(jitsi.succeed(&["setup", "delete", "--keep-iam"]));
 
-    let called: BTreeSet<String> = runs.iter().flat_map(Run::calls).map(|call| action(&call)).collect();
+    let called: BTreeSet<String> =
+        runs.iter().flat_map(Run::calls).map(|call| action(&call)).collect();
     let unseen: BTreeSet<String> = UNSEEN.iter().map(|(action, _)| (*action).to_owned()).collect();
     let missing: Vec<_> = called.difference(&allowed).collect();
     assert!(missing.is_empty(), "called, but not allowed: {missing:#?}");

@@ -27,7 +27,11 @@ async fn a_complete_deployment_has_every_property() {
     complete.launch_template().await;
     complete.group(&target_group).await;
     let address = complete.load_balancer(&target_group).await;
-    assert_eq!(setup.document()["result"]["load_balancer"], address, "the record to create is told");
+    assert_eq!(
+        setup.document()["result"]["load_balancer"],
+        address,
+        "the record to create is told"
+    );
     complete.monitoring().await;
 }
 
@@ -37,7 +41,8 @@ impl Complete {
         let user = iam.get_user().user_name("jitsi-deployer").send().await.expect("the user");
         assert_eq!(user.user().map(|user| user.path()), Some("/jitsi-aws/"));
         let keys = iam.list_access_keys().user_name("jitsi-deployer").send().await.expect("keys");
-        let credentials = std::fs::read_to_string(self.jitsi.path("credentials")).expect("a profile");
+        let credentials =
+            std::fs::read_to_string(self.jitsi.path("credentials")).expect("a profile");
         let [key] = keys.access_key_metadata() else { panic!("one key: {keys:?}") };
         assert!(credentials.contains("[jitsi-aws-jitsi]"));
         assert!(credentials.contains(key.access_key_id().unwrap()));
@@ -286,13 +291,18 @@ impl Complete {
     async fn monitoring(&self) {
         let sns = aws_sdk_sns::Client::new(&self.sdk);
         let topic = format!("arn:aws:sns:eu-central-1:{}:jitsi", self.jitsi.account.id);
-        let attributes = sns.get_topic_attributes().topic_arn(&topic).send().await.expect("a topic");
+        let attributes =
+            sns.get_topic_attributes().topic_arn(&topic).send().await.expect("a topic");
         let policy = &attributes.attributes().unwrap()["Policy"];
         for publisher in ["events.amazonaws.com", "cloudwatch.amazonaws.com"] {
             assert!(policy.contains(publisher), "{publisher} may publish: {policy}");
         }
-        let subscriptions =
-            sns.list_subscriptions_by_topic().topic_arn(&topic).send().await.expect("subscriptions");
+        let subscriptions = sns
+            .list_subscriptions_by_topic()
+            .topic_arn(&topic)
+            .send()
+            .await
+            .expect("subscriptions");
         let mut addresses: Vec<_> =
             subscriptions.subscriptions().iter().filter_map(|s| s.endpoint()).collect();
         addresses.sort_unstable();
@@ -326,7 +336,7 @@ impl Complete {
         metrics.sort_unstable();
         assert_eq!(metrics, ["HTTPCode_ELB_5XX_Count", "HealthyHostCount", "StatusCheckFailed"]);
         for alarm in alarms.metric_alarms() {
-            assert_eq!(alarm.alarm_actions(), [topic.clone()]);
+            assert_eq!(alarm.alarm_actions(), std::slice::from_ref(&topic));
         }
     }
 }
@@ -354,7 +364,8 @@ fn ingress(group: &aws_sdk_ec2::types::SecurityGroup) -> Vec<String> {
 async fn policy_document(iam: &aws_sdk_iam::Client, arn: &str) -> Value {
     let policy = iam.get_policy().policy_arn(arn).send().await.expect("the policy");
     let version = policy.policy().and_then(|policy| policy.default_version_id()).unwrap();
-    let version = iam.get_policy_version().policy_arn(arn).version_id(version).send().await.unwrap();
+    let version =
+        iam.get_policy_version().policy_arn(arn).version_id(version).send().await.unwrap();
     decode(version.policy_version().unwrap().document().unwrap())
 }
 
