@@ -87,8 +87,10 @@ class Config:
         value = self.raw(path, default)
         if value is default:
             return float(default)
-        if isinstance(value, datetime.timedelta):
-            return value.total_seconds()
+        if hasattr(value, "days"):
+            # pyhocon gives dateutil's relativedelta where that is installed, else a timedelta.
+            start = datetime.datetime(2000, 1, 1)
+            return (start + value - start).total_seconds()
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return value / 1000
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value))
