@@ -40,7 +40,6 @@ use crate::{
 
 /// The catalog of one deployment. What is needed stands above what needs it.
 #[rustfmt::skip] // a table
-#[expect(clippy::enum_glob_use, reason = "the table is all keys")]
 pub fn catalog(config: &Config) -> Vec<Entry> {
     use Key::*;
 

@@ -110,7 +110,7 @@ async fn look_again(session: &Session, stages: &[Stage]) -> Result<Vec<String>> 
 fn again(error: anyhow::Error) -> anyhow::Error {
     if error.is::<Interrupted>() {
         let hint = "delete the rest with `jitsi-aws setup delete`";
-        return error.context(Hinted::user("stopped on request; some of it is gone", hint));
+        return Hinted::user("stopped on request; some of it is gone", hint).into();
     }
     error
 }

@@ -67,7 +67,7 @@ async fn apply(env: &Env, session: &Session, stages: &[Stage], command: &str) ->
             let again = format!(
                 "continue with `jitsi-aws setup {command}`, or undo with `jitsi-aws setup delete`"
             );
-            return error.context(Hinted::user("stopped on request; what exists is kept", again));
+            return Hinted::user("stopped on request; what exists is kept", again).into();
         }
         error
     })
@@ -90,6 +90,9 @@ fn finish(
         }),
     );
     if let Some(address) = address {
+        if !env.ui.json() {
+            env.ui.say("the DNS record people need, unless it is there already:");
+        }
         env.ui.result(&load_balancer::dns_record(config, address));
     }
     env.ui.next(match command {
