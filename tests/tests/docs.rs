@@ -3,7 +3,7 @@
 use jitsi_aws::{
     catalog::catalog,
     config::{Files, Overrides, load},
-    engine::{Entry, Stage},
+    engine::{Entry, Key, Stage},
 };
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/architecture.md");
@@ -30,19 +30,19 @@ fn the_graph_in_the_docs_is_the_catalogs() {
 
 /// The catalog as a Mermaid flowchart, one box per stage.
 fn mermaid(catalog: &[Entry]) -> String {
-    let id = |entry: &jitsi_aws::engine::Key| entry.to_string().replace(['(', ')', '@', '.'], "_");
-    let mut text = String::from("```mermaid\nflowchart LR\n");
+    let id = |key: &Key| key.to_string().replace(['(', ')', '@', '.'], "_");
+    let mut lines = vec!["```mermaid".to_owned(), "flowchart LR".to_owned()];
     for stage in Stage::ALL {
-        text += &format!("  subgraph {} [\"{} {}\"]\n", stage.word(), stage.number(), stage.word());
-        for entry in catalog.iter().filter(|entry| entry.key.stage() == stage) {
-            text += &format!("    {}\n", id(&entry.key));
-        }
-        text += "  end\n";
+        let (word, number) = (stage.word(), stage.number());
+        lines.push(format!("  subgraph {word} [\"{number} {word}\"]"));
+        let entries = catalog.iter().filter(|entry| entry.key.stage() == stage);
+        lines.extend(entries.map(|entry| format!("    {}", id(&entry.key))));
+        lines.push("  end".to_owned());
     }
     for entry in catalog {
-        for need in &entry.needs {
-            text += &format!("  {} --> {}\n", id(&entry.key), id(need));
-        }
+        let needs = entry.needs.iter();
+        lines.extend(needs.map(|need| format!("  {} --> {}", id(&entry.key), id(need))));
     }
-    text + "```\n"
+    lines.push("```\n".to_owned());
+    lines.join("\n")
 }

@@ -1,6 +1,8 @@
 //! The engine with resources that exist only in memory: whatever fails wherever, the next run goes
 //! on, nothing is made twice, nothing foreign is touched, and deleting leaves nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
