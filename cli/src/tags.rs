@@ -8,14 +8,18 @@ use crate::{engine::Stage, names::Names};
 pub const DEPLOYMENT: &str = "jitsi-aws:deployment";
 /// The stage that made the resource, `lb`.
 pub const STAGE: &str = "jitsi-aws:stage";
+/// The region deployed to: IAM belongs to the whole account, so a deployment of the same name in
+/// another region would else take its user and role for its own.
+pub const REGION: &str = "jitsi-aws:region";
 /// The version of jitsi-aws that made the resource.
 pub const VERSION: &str = "jitsi-aws:version";
 
 /// The tags of a new resource, as key and value.
-pub fn new(names: &Names, stage: Stage, name: &str) -> [(&'static str, String); 4] {
+pub fn new(names: &Names, stage: Stage, name: &str) -> [(&'static str, String); 5] {
     [
         ("Name", name.to_owned()),
         (DEPLOYMENT, names.deployment().to_owned()),
+        (REGION, names.region().to_owned()),
         (STAGE, stage.word().to_owned()),
         (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
     ]
@@ -52,10 +56,23 @@ impl fmt::Display for Foreign {
 
 /// Reads the owner from a resource's tags.
 pub fn owner<'a>(names: &Names, tags: impl IntoIterator<Item = (&'a str, &'a str)>) -> Owner {
-    match tags.into_iter().find(|(key, _)| *key == DEPLOYMENT) {
-        Some((_, value)) if value == names.deployment() => Owner::Ours,
-        Some((_, value)) => Owner::Foreign(Foreign::Of(value.to_owned())),
-        None => Owner::Foreign(Foreign::Untagged),
+    let (mut deployment, mut region) = (None, None);
+    for (key, value) in tags {
+        match key {
+            DEPLOYMENT => deployment = Some(value),
+            REGION => region = Some(value),
+            _ => {}
+        }
+    }
+    match (deployment, region) {
+        (None, _) => Owner::Foreign(Foreign::Untagged),
+        (Some(name), _) if name != names.deployment() => {
+            Owner::Foreign(Foreign::Of(name.to_owned()))
+        }
+        (Some(name), Some(region)) if region != names.region() => {
+            Owner::Foreign(Foreign::Of(format!("{name} in {region}")))
+        }
+        _ => Owner::Ours,
     }
 }
 
@@ -88,6 +105,10 @@ mod tests {
         assert_eq!(
             owner(&names, [(DEPLOYMENT, "other")]),
             Owner::Foreign(Foreign::Of("other".into()))
+        );
+        assert_eq!(
+            owner(&names, [(REGION, "eu-west-1"), (DEPLOYMENT, "jitsi")]),
+            Owner::Foreign(Foreign::Of("jitsi in eu-west-1".into()))
         );
         assert_eq!(owner(&names, [("Name", "jitsi")]), Owner::Foreign(Foreign::Untagged));
     }

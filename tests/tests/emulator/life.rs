@@ -141,6 +141,16 @@ async fn two_deployments_side_by_side_never_touch_each_other() {
 }
 
 #[tokio::test]
+async fn the_same_name_in_another_region_is_refused() {
+    let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
+    jitsi.succeed(&["setup", "iam"]);
+    let elsewhere = jitsi.run(&["setup", "iam", "--region", "eu-west-1"]);
+    assert_eq!(elsewhere.code, 1, "{}", elsewhere.stderr);
+    assert!(elsewhere.stderr.contains("`jitsi in eu-central-1`"), "{}", elsewhere.stderr);
+    assert_eq!(jitsi.succeed(&["setup", "iam"]).writes(), [], "the first is untouched");
+}
+
+#[tokio::test]
 async fn a_half_made_deployment_is_deleted_too() {
     let account = Emulator::shared().account().await;
     let sdk = account.sdk();
