@@ -8,14 +8,12 @@ use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 use tokio::task::JoinHandle;
 
+use jitsi_templates::layout::{METRICS_DEPLOYMENT, METRICS_NAMESPACE};
+
 use crate::aws;
 use crate::board::Status;
 use crate::health::Traffic;
 
-/// The namespace of every metric.
-pub const NAMESPACE: &str = "jitsi-aws";
-/// The dimension that carries the deployment's name.
-pub const DEPLOYMENT: &str = "Deployment";
 /// The further dimension of `ComponentHealthy`.
 pub const COMPONENT: &str = "Component";
 /// Time between two sends.
@@ -56,7 +54,7 @@ impl Metrics {
         let request = self
             .client
             .put_metric_data()
-            .namespace(NAMESPACE)
+            .namespace(METRICS_NAMESPACE)
             .set_metric_data(Some(data(&self.deployment, status, new_failures)));
         self.sending = Some(tokio::spawn(async move {
             match tokio::time::timeout(SEND_LIMIT, request.send()).await {
@@ -75,7 +73,7 @@ fn new_since(before: Option<u64>, now: Option<u64>) -> Option<u64> {
 }
 
 fn data(deployment: &str, status: &Status, ice_failed: Option<u64>) -> Vec<MetricDatum> {
-    let here = || Dimension::builder().name(DEPLOYMENT).value(deployment).build();
+    let here = || Dimension::builder().name(METRICS_DEPLOYMENT).value(deployment).build();
     let datum = |name: &str, unit: StandardUnit, value: f64| {
         MetricDatum::builder().metric_name(name).unit(unit).value(value).dimensions(here())
     };

@@ -93,9 +93,8 @@ pub fn catalog(config: &Config) -> Vec<Entry> {
         row(StatusCheckAlarm,         &[TopicPolicy, AutoScalingGroup], Alarm::StatusCheck),
         row(Dashboard,                &[TargetGroup, LoadBalancer, AutoScalingGroup], Figures),
     ];
-    rows.extend(config.emails.iter().map(|address| {
-        let key = EmailSubscription(address.to_string());
-        row(key, &[Topic], Subscription { address: address.to_string() })
+    rows.extend(config.emails.iter().map(ToString::to_string).map(|address| {
+        row(EmailSubscription(address.clone()), &[Topic], Subscription { address })
     }));
     rows
 }

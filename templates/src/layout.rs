@@ -58,3 +58,9 @@ pub const SWAP_UNIT: &str = "var-swap.jitsi.swap";
 /// Prosody's `localhost`.
 pub const UNWANTED: [&str; 2] =
     ["/etc/nginx/sites-enabled/default", "/etc/prosody/conf.d/localhost.cfg.lua"];
+
+/// The CloudWatch namespace of every metric the agent reports: it writes there, its role may write
+/// nowhere else, the dashboard reads there.
+pub const METRICS_NAMESPACE: &str = "jitsi-aws";
+/// The dimension of those metrics that carries the deployment's name.
+pub const METRICS_DEPLOYMENT: &str = "Deployment";

@@ -124,12 +124,7 @@ impl Deployment {
     /// # Panics
     /// When it cannot be run.
     pub fn run(&self, arguments: &[&str]) -> Run {
-        let output = self.command(arguments).output().expect("jitsi-aws runs");
-        Run {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Run::of(&mut self.command(arguments))
     }
 
     /// Runs it with `--json -v`, expecting success.
@@ -144,6 +139,19 @@ impl Deployment {
 }
 
 impl Run {
+    /// Runs a command to its end.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    pub fn of(command: &mut Command) -> Self {
+        let output = command.output().expect("jitsi-aws runs");
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// The calls to AWS, in the order they ended; of a run with `--json -v`.
     pub fn calls(&self) -> Vec<Call> {
         let events =

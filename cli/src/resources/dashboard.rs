@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
+use jitsi_templates::layout::{METRICS_DEPLOYMENT, METRICS_NAMESPACE};
 use serde_json::{Value, json};
 
 use super::{elbv2::dimension, monitoring::compare_document};
@@ -20,9 +21,6 @@ pub struct Figures;
 // The code of the query protocol, and the name of the error in the others.
 const NOT_FOUND: [&str; 2] = ["ResourceNotFound", "DashboardNotFoundError"];
 const WIDGETS: &str = "widgets";
-/// Namespace and dimension of what the agent reports.
-const NAMESPACE: &str = "jitsi-aws";
-const DEPLOYMENT: &str = "Deployment";
 
 #[async_trait]
 impl Resource for Figures {
@@ -120,7 +118,7 @@ fn body(cx: &Cx) -> Value {
 
 fn document(names: &Names, domain: &str, alb: &str, targets: &str) -> Value {
     let group = names.deployment();
-    let agent = |metric: &str| json!([NAMESPACE, metric, DEPLOYMENT, group]);
+    let agent = |metric: &str| json!([METRICS_NAMESPACE, metric, METRICS_DEPLOYMENT, group]);
     let elb = |metric: &str| json!(["AWS/ApplicationELB", metric, "LoadBalancer", alb]);
     let target = |metric: &str| {
         json!(["AWS/ApplicationELB", metric, "TargetGroup", targets, "LoadBalancer", alb])

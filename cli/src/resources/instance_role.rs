@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use jitsi_templates::settings::Authentication;
+use jitsi_templates::{layout::METRICS_NAMESPACE, settings::Authentication};
 use serde_json::{Value, json};
 
 use super::iam::{ABSENT, document, owner, settled, tagged};
@@ -21,9 +21,6 @@ pub struct Role;
 
 const PERMISSIONS: &str = "permissions";
 const TRUST: &str = "trust";
-
-// CloudWatch namespace of the agent's metrics.
-const METRICS: &str = "jitsi-aws";
 
 #[async_trait]
 impl Resource for Role {
@@ -167,7 +164,7 @@ fn granted(names: &Names, authentication: &Authentication) -> Vec<Permission> {
         ])
         .on([names.arn("autoscaling", &group)]),
         Permission::write(&["cloudwatch:PutMetricData"])
-            .when(json!({ "StringEquals": { "cloudwatch:namespace": METRICS } })),
+            .when(json!({ "StringEquals": { "cloudwatch:namespace": METRICS_NAMESPACE } })),
         Permission::read(&["s3:GetObject"]).on([agent]),
         // A session and a command, as in AmazonSSMManagedInstanceCore, which besides lets the
         // instance read every parameter of the account.

@@ -29,14 +29,7 @@ async fn local_problems_are_told_before_the_first_call() {
     let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
     // Nobody listens there: a call would be seen as an error of another kind.
     let run = |arguments: &[&str]| {
-        let mut command = jitsi.command(arguments);
-        command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
-        let output = command.output().expect("jitsi-aws runs");
-        Run {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Run::of(jitsi.command(arguments).env("AWS_ENDPOINT_URL", "http://127.0.0.1:9"))
     };
     refused!(&jitsi, "unknown-stage", run(&["setup", "everything"]));
     refused!(&jitsi, "unknown-flag", run(&["plan", "--regoin", "eu-central-1"]));
@@ -79,13 +72,7 @@ async fn credentials_that_cannot_be_used() {
     refused!(&jitsi, "unknown-profile", jitsi.run(&["plan", "--profile", "nobody"]));
     let mut command = jitsi.command(&["plan"]);
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    let output = command.output().expect("jitsi-aws runs");
-    let run = Run {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    };
-    refused!(&jitsi, "no-credentials", run);
+    refused!(&jitsi, "no-credentials", Run::of(&mut command));
 }
 
 #[tokio::test]
