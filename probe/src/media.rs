@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::failure::Failure;
 use crate::offer::{Candidate, Offer};
-use crate::report::Bridge;
+use crate::report::{Bridge, milliseconds};
 use crate::stun::{self, Answer};
 use crate::target::Mapping;
 
@@ -36,7 +36,7 @@ fn bridges(asked: &[Asked]) -> Vec<Bridge> {
     let mut bridges: Vec<Bridge> = Vec::new();
     for Asked { candidate, answer } in asked {
         let round_trip_ms = match answer {
-            Answer::Bridge(time) => Some(time.as_secs_f64() * 1e3),
+            Answer::Bridge(time) => Some(milliseconds(*time)),
             _ => None,
         };
         match bridges.iter_mut().find(|bridge| bridge.address == candidate.address) {

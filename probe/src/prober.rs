@@ -10,7 +10,7 @@ use crate::connection::{Connection, Way};
 use crate::failure::Failure;
 use crate::media;
 use crate::participant::Participant;
-use crate::report::{Bridge, Outcome, Report, Step, StepName};
+use crate::report::{Bridge, Outcome, Report, Step, StepName, milliseconds};
 use crate::request::request_conference;
 use crate::room::Room;
 use crate::target::{Auth, Target};
@@ -312,9 +312,4 @@ impl<'a> Course<'a> {
         self.observer.finished(&step, failure);
         self.steps.push(step);
     }
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    // Whole microseconds are precise enough and keep the JSON short.
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

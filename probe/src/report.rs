@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,5 +108,26 @@ impl fmt::Display for StepName {
             Self::Media => "media",
             Self::Leave => "leave",
         })
+    }
+}
+
+/// A report's times: whole microseconds are precise enough, and a JSON reader gives back the very
+/// number that was written, which it need not do for 17 digits.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_survive_json() {
+        // The first is read back as ….38034100000000004 if it is written as it was measured.
+        for nanoseconds in (380_341..40_000_000).step_by(7919) {
+            let time = milliseconds(Duration::from_nanos(nanoseconds));
+            let json = serde_json::to_string(&time).unwrap();
+            assert_eq!(serde_json::from_str::<f64>(&json).unwrap(), time, "{json}");
+        }
     }
 }
