@@ -10,6 +10,7 @@ pub mod config;
 pub mod cx;
 pub mod engine;
 pub mod error;
+pub mod ha_test;
 pub mod leftovers;
 pub mod local;
 pub mod names;
