@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -144,12 +144,7 @@ impl Run {
     /// # Panics
     /// When it cannot be run.
     pub fn of(command: &mut Command) -> Self {
-        let output = command.output().expect("jitsi-aws runs");
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        command.output().expect("jitsi-aws runs").into()
     }
 
     /// The calls to AWS, in the order they ended; of a run with `--json -v`.
@@ -178,6 +173,16 @@ impl Run {
     /// When stdout is not one JSON document.
     pub fn document(&self) -> Value {
         serde_json::from_str(&self.stdout).expect("one JSON document on stdout")
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod drift; // what was changed by hand is mended
 mod faults; // lost answers, refusals, kills: the next run goes on
 mod inputs; // what is refused before the first call
+mod interrupt; // Ctrl-C ends what was begun, and no more
 mod life; // nothing → complete → unchanged → changed → nothing
 mod privileges; // the deployer's policies allow exactly what it does
 mod properties; // every property of a complete deployment, read back through the API

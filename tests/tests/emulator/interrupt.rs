@@ -1,0 +1,102 @@
+//! Ctrl-C: calls that are under way end, nothing new begins, and the next run goes on.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    process::{Child, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use jitsi_aws_tests::{
+    deployment::{Deployment, Run},
+    emulator::{Account, Emulator},
+    inventory,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// Passes everything on to `account`'s endpoint; a request that contains `mark` sends the process
+/// its signal first. The address to use instead.
+fn relay(account: &Account, mark: &'static [u8], process: Arc<Mutex<Option<Pid>>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let upstream = account.endpoint.trim_start_matches("http://").to_owned();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let server = TcpStream::connect(&upstream).unwrap();
+            let client = client.unwrap();
+            let answers = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || pass(answers.0, answers.1, |_| ()));
+            let process = Arc::clone(&process);
+            thread::spawn(move || {
+                pass(client, server, |sent| {
+                    if sent.windows(mark.len()).any(|window| window == mark)
+                        && let Some(pid) = process.lock().unwrap().take()
+                    {
+                        kill(pid, Signal::SIGINT).unwrap();
+                    }
+                });
+            });
+        }
+    });
+    address
+}
+
+/// Copies to the end of the stream, showing each piece before it goes on. A request's head and body
+/// come in few pieces; the mark is short enough to stand in one.
+fn pass(mut from: TcpStream, mut to: TcpStream, mut look: impl FnMut(&[u8])) {
+    let mut buffer = [0; 65_536];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        look(&buffer[..length]);
+        if to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    // The other side may have gone first.
+    let _closed = to.shutdown(Shutdown::Write);
+}
+
+/// Runs `setup instances` and interrupts it when it asks for its VPC.
+fn interrupted(deployment: &Deployment) -> Run {
+    let process = Arc::new(Mutex::new(None));
+    let endpoint = relay(&deployment.account, b"Action=CreateVpc&", Arc::clone(&process));
+    let child: Child = {
+        // Held until the pid is known: the request waits for it.
+        let mut process = process.lock().unwrap();
+        let child = deployment
+            .command(&["setup", "instances", "--json", "--verbose"])
+            .env("AWS_ENDPOINT_URL", endpoint)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        *process = Some(Pid::from_raw(child.id().try_into().unwrap()));
+        child
+    };
+    let output = child.wait_with_output().unwrap();
+    assert!(process.lock().unwrap().is_none(), "no VPC was asked for");
+    Run::from(output)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_run_ends_what_it_began_and_the_next_goes_on() {
+    let account = Emulator::shared().account().await;
+    let deployment = Deployment::new(account.clone(), "jitsi");
+    deployment.succeed(&["setup", "iam"]);
+    let before = inventory::take(&account.sdk()).await;
+
+    let run = interrupted(&deployment);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stdout.contains("stopped on request; what exists is kept"), "{}", run.stdout);
+    assert!(run.stdout.contains("continue with `jitsi-aws setup instances`"), "{}", run.stdout);
+    let made = |operation: &str| run.calls().iter().any(|call| call.operation == operation);
+    assert!(made("CreateVpc"), "the call that was under way was not cut off");
+    assert!(!made("CreateSubnet"), "something new was begun");
+
+    deployment.succeed(&["setup", "instances"]);
+    deployment.succeed(&["setup", "delete", "--keep-iam"]);
+    inventory::assert_same(&inventory::take(&account.sdk()).await, &before, "nothing is left");
+}
