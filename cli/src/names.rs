@@ -84,6 +84,11 @@ impl Names {
         self.with("instance")
     }
 
+    /// Role AWS FIS works as when a zone outage is tried.
+    pub fn fault_injection_role(&self) -> String {
+        self.with("fault-injection")
+    }
+
     /// Hook that holds a new instance until a meeting was held on it.
     pub fn launch_hook(&self) -> String {
         self.with("launch")

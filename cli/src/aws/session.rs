@@ -49,6 +49,8 @@ pub struct Aws {
     pub elbv2: aws_sdk_elasticloadbalancingv2::Client,
     /// EventBridge.
     pub eventbridge: aws_sdk_eventbridge::Client,
+    /// Fault Injection Service.
+    pub fis: aws_sdk_fis::Client,
     /// IAM.
     pub iam: aws_sdk_iam::Client,
     /// Route 53.
@@ -57,6 +59,8 @@ pub struct Aws {
     pub s3: aws_sdk_s3::Client,
     /// SNS.
     pub sns: aws_sdk_sns::Client,
+    /// Systems Manager.
+    pub ssm: aws_sdk_ssm::Client,
     /// STS.
     pub sts: aws_sdk_sts::Client,
     /// Resource Groups Tagging API.
@@ -126,6 +130,7 @@ impl Aws {
             ec2: client!(aws_sdk_ec2, config, calls),
             elbv2: client!(aws_sdk_elasticloadbalancingv2, config, calls),
             eventbridge: client!(aws_sdk_eventbridge, config, calls),
+            fis: client!(aws_sdk_fis, config, calls),
             iam: client!(aws_sdk_iam, config, calls),
             route53: client!(aws_sdk_route53, config, calls),
             // Path style, so that an endpoint given as an address works too.
@@ -136,6 +141,7 @@ impl Aws {
                     .build(),
             ),
             sns: client!(aws_sdk_sns, config, calls),
+            ssm: client!(aws_sdk_ssm, config, calls),
             sts: client!(aws_sdk_sts, config, calls),
             tagging: client!(aws_sdk_resourcegroupstagging, config, calls),
             calls,

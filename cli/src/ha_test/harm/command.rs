@@ -1,0 +1,92 @@
+//! A signal to a service on the instance, sent through Systems Manager.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use aws_sdk_ssm::{
+    operation::get_command_invocation::GetCommandInvocationOutput, types::CommandInvocationStatus,
+};
+
+use super::{Service, Victim};
+use crate::{
+    aws::{Answer, AwsError},
+    cx::Cx,
+    engine::Key,
+    error::Hinted,
+    wait::{self, Progress},
+};
+
+/// AWS's own document that runs a shell script.
+pub(super) const DOCUMENT: &str = "AWS-RunShellScript";
+
+// `SendCommand`, TimeoutSeconds: how long it waits for the instance to take the command; the least is 30.
+const DELIVERY_LIMIT: i32 = 60;
+// An agent that is connected takes it within seconds.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Sends `signal` to all processes of the service, and waits until it was sent.
+pub(super) async fn signal(cx: &Cx, victim: &Victim, service: Service, signal: &str) -> Result<()> {
+    let (id, unit) = (&victim.instance_id, service.unit());
+    let doing = format!("sending SIG{signal} to {unit} on {id}");
+    let sent = cx
+        .aws
+        .ssm
+        .send_command()
+        .document_name(DOCUMENT)
+        .instance_ids(id)
+        .timeout_seconds(DELIVERY_LIMIT)
+        .parameters("commands", vec![format!("systemctl kill --signal={signal} {unit}.service")])
+        .send()
+        .await
+        .doing(&doing);
+    let command = match sent {
+        Ok(answer) => answer.command.and_then(|command| command.command_id).unwrap_or_default(),
+        Err(error) if error.is(&["InvalidInstanceId"]) => return Err(unmanaged(error).into()),
+        Err(error) => return Err(error.into()),
+    };
+    wait::until(cx, &Key::Instance, LIMIT, || async {
+        let call = cx.aws.ssm.get_command_invocation().command_id(&command).instance_id(id);
+        // A command just sent is not known yet.
+        let known = call.send().await.unless(&["InvocationDoesNotExist"], &doing)?;
+        let Some(invocation) = known else { return Ok(Progress::Pending(doing.clone())) };
+        match invocation.status() {
+            Some(CommandInvocationStatus::Success) => Ok(Progress::Ready(())),
+            None
+            | Some(
+                CommandInvocationStatus::Pending
+                | CommandInvocationStatus::InProgress
+                | CommandInvocationStatus::Delayed,
+            ) => Ok(Progress::Pending(format!("{doing}: {}", details(&invocation)))),
+            Some(_) => Err(failed(&doing, &invocation).into()),
+        }
+    })
+    .await
+}
+
+/// `Undeliverable`, `DeliveryTimedOut`: more than the status says.
+fn details(invocation: &GetCommandInvocationOutput) -> &str {
+    invocation.status_details().unwrap_or("no status")
+}
+
+/// Systems Manager does not know the instance.
+fn unmanaged(error: AwsError) -> anyhow::Error {
+    let hint = "the image has no Systems Manager agent, or it is not connected: Ubuntu's images have it, \
+                Debian's do not; see who is with `aws ssm describe-instance-information`, \
+                or kill the whole instance instead: `jitsi-aws ha-test`";
+    anyhow::Error::new(error)
+        .context(Hinted::user("Systems Manager cannot reach the instance", hint))
+}
+
+fn failed(doing: &str, invocation: &GetCommandInvocationOutput) -> Hinted {
+    let details = details(invocation);
+    let said = invocation.standard_error_content().unwrap_or_default().trim();
+    let hint = match details {
+        "Undeliverable" | "Delivery Timed Out" | "DeliveryTimedOut" | "Terminated" => {
+            "the Systems Manager agent on the instance did not answer: see \
+             `aws ssm describe-instance-information`, then try again"
+        }
+        _ => "see what runs there: `aws ssm start-session --target ID`, then `systemctl --failed`",
+    };
+    let why = if said.is_empty() { String::new() } else { format!(": {said}") };
+    Hinted::ours(format!("{doing}: {details}{why}"), hint)
+}
