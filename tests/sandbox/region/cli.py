@@ -1,8 +1,9 @@
-"""`scripts/sandbox`: up, down, status, console, certificate, exec."""
+"""`scripts/sandbox`: up, down, status, console, certificate, settings, cname, exec, check."""
 
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from . import addresses, host, packages
+from . import addresses, capable, host, packages
 from .authority import Authority
 from .run_state import RunState
 from .shell import locked
@@ -41,6 +42,12 @@ def main(argv: list[str] | None = None) -> int:
     certificate = commands.add_parser("certificate", help="issue a certificate that `exec` trusts")
     certificate.add_argument("domain")
     certificate.add_argument("--out", type=Path, default=Path(), help="where cert, chain and key go")
+    settings = commands.add_parser("settings", help="write the package repositories into a jitsi.toml")
+    settings.add_argument("file", type=Path)
+    cname = commands.add_parser("cname", help="make a DNS record on the sandbox's internet")
+    cname.add_argument("name")
+    cname.add_argument("target", help="what `setup lb` prints")
+    commands.add_parser("check", help="say whether this machine can run instances; exit code 3 when not")
     execute = commands.add_parser("exec", help="run a command as a user on the sandbox's internet")
     execute.add_argument("--instance", help="run it inside this instance instead")
     execute.add_argument("argv", nargs=argparse.REMAINDER)
@@ -59,6 +66,14 @@ def main(argv: list[str] | None = None) -> int:
         case "console":
             print(request(state, f"console/{arguments.instance}")["console"], end="")
             return 0
+        case "settings":
+            write_settings(state, arguments.file)
+            return 0
+        case "cname":
+            request(state, f"names/{arguments.name}", {"target": arguments.target.rstrip(".")})
+            return 0
+        case "check":
+            return check(area)
         case "certificate":
             Authority(area / "cache").issue(arguments.domain, arguments.out)
             return 0
@@ -134,12 +149,32 @@ def environment(known: dict, endpoint: str) -> dict[str, str]:
     }
 
 
-def request(state: RunState, path: str) -> dict:
-    """Asks the running sandbox."""
+def check(area: Path) -> int:
+    """Prints why instances cannot run here, if they cannot."""
+    if os.geteuid() == 0:
+        host.prepare(say)
+    if reason := capable.obstacle(area):
+        print(reason)
+    return 3 if reason else 0
+
+
+def write_settings(state: RunState, file: Path) -> None:
+    """Replaces what a jitsi.toml says of package repositories by the sandbox's."""
+    if not (ours := state.read().get("jitsi_toml")):
+        raise SystemExit("sandbox: is not up with instances")
+    others = re.compile(r"^\[jitsi\.apt\..*?(?=^\[(?!jitsi\.apt\.)|\Z)", re.MULTILINE | re.DOTALL)
+    file.write_text(others.sub("", file.read_text()).rstrip() + "\n\n" + Path(ours).read_text())
+
+
+def request(state: RunState, path: str, body: dict | None = None) -> dict:
+    """Asks the running sandbox; tells it, when there is something to tell."""
     if not state.supervisor():
         raise SystemExit("sandbox: is not up")
+    asked = urllib.request.Request(f"{state.read()['endpoint']}/sandbox/{path}")
+    if body is not None:
+        asked.method, asked.data = "PUT", json.dumps(body).encode()
     try:
-        with urllib.request.urlopen(f"{state.read()['endpoint']}/sandbox/{path}", timeout=30) as answer:
+        with urllib.request.urlopen(asked, timeout=30) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         raise SystemExit(f"sandbox: {path}: {error.read().decode(errors='replace').strip()}") from error
