@@ -19,8 +19,6 @@ pub enum Cause {
     Termination,
     /// EC2 takes a spot instance back, in this time.
     SpotInterruption(Duration),
-    /// EC2 expects to take a spot instance back.
-    Rebalance,
 }
 
 impl fmt::Display for Cause {
@@ -30,7 +28,6 @@ impl fmt::Display for Cause {
             Self::SpotInterruption(left) => {
                 write!(f, "EC2 takes the spot instance back in {} s", left.as_secs())
             }
-            Self::Rebalance => f.write_str("EC2 recommends to leave the spot instance"),
         }
     }
 }

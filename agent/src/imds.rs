@@ -103,6 +103,19 @@ impl Imds {
         Ok(Some(action))
     }
 
+    /// ARN of the instance profile; `None` without one.
+    pub async fn instance_profile_arn(&self) -> Result<Option<String>> {
+        #[derive(Deserialize)]
+        struct Info {
+            #[serde(rename = "InstanceProfileArn")]
+            arn: String,
+        }
+        let Some(text) = self.get("iam/info").await? else { return Ok(None) };
+        let info: Info = serde_json::from_str(&text)
+            .with_context(|| format!("instance metadata iam/info: {text}"))?;
+        Ok(Some(info.arn))
+    }
+
     /// Whether EC2 recommends to leave this spot instance.
     pub async fn rebalance_recommended(&self) -> Result<bool> {
         Ok(self.get("events/recommendations/rebalance").await?.is_some())

@@ -25,6 +25,7 @@ pub mod imds;
 pub mod install;
 pub mod journal;
 pub mod lifecycle;
+mod mail;
 pub mod meeting;
 pub mod metrics;
 pub mod node;

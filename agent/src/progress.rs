@@ -29,6 +29,9 @@ pub struct Progress {
     pub launch: Option<Outcome>,
     /// What the terminate hook was told.
     pub terminate: Option<Outcome>,
+    /// Whether a mail has said that this instance gives up.
+    #[serde(default)]
+    pub mailed: bool,
 }
 
 impl Progress {
@@ -45,6 +48,7 @@ impl Progress {
             phase: Phase::Discover,
             launch: None,
             terminate: None,
+            mailed: false,
         };
         Ok(match kept.filter(|kept| kept.instance_id == instance_id) {
             None => beginning,

@@ -21,7 +21,7 @@ use crate::node::{Machine, Node};
 use crate::progress::Progress;
 use crate::retry::{is_hopeless, retry};
 use crate::watch::Watch;
-use crate::{advice, aws, config, departure, notices, service};
+use crate::{advice, aws, config, departure, mail, notices, service};
 
 /// From the agent's first start to the first meeting. Everything that needs the network gives up
 /// earlier; an instance that took longer is given up for a new one.
@@ -254,6 +254,11 @@ impl Life {
         }
         if self.progress().launch.is_some() && !is_hopeless(error) {
             return;
+        }
+        if !self.progress().mailed {
+            let mail = mail::gave_up(&self.node, step, error);
+            mail::send(&self.node, &self.imds, &mail).await;
+            self.note(|progress| progress.mailed = true);
         }
         let hook = &self.node.settings.launch_hook;
         let told = retry("giving the instance up", COMPLETE_LIMIT, || async {

@@ -80,7 +80,8 @@ impl EventRule {
             }
             Self::Launch => {
                 "A new instance installs itself and holds a test meeting before it serves; one that \
-                 cannot is replaced."
+                 cannot says why in a mail of its own and is replaced. Without such a mail its console \
+                 tells: aws ec2 get-console-output --output text --instance-id <instance>"
             }
         };
         [

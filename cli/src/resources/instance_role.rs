@@ -1,5 +1,5 @@
-//! What the instance may do: answer its lifecycle hooks, send its figures, fetch the agent, read the
-//! secrets of its site, and be reached through Systems Manager.
+//! What the instance may do: answer its lifecycle hooks, send its figures, mail why it gives up,
+//! fetch the agent, read the secrets of its site, and be reached through Systems Manager.
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -166,6 +166,8 @@ fn granted(names: &Names, authentication: &Authentication) -> Vec<Permission> {
         Permission::write(&["cloudwatch:PutMetricData"])
             .when(json!({ "StringEquals": { "cloudwatch:namespace": METRICS_NAMESPACE } })),
         Permission::read(&["s3:GetObject"]).on([agent]),
+        // Why an instance gives itself up; the topic has the deployment's name.
+        Permission::write(&["sns:Publish"]).on([names.arn("sns", names.deployment())]),
         // A session and a command, as in AmazonSSMManagedInstanceCore, which besides lets the
         // instance read every parameter of the account.
         Permission::write(&[
@@ -225,6 +227,16 @@ mod tests {
         assert!(open.contains(
             "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/jitsi\""
         ));
+    }
+
+    #[test]
+    fn it_mails_through_the_deployments_own_topic_only() {
+        let granted = granted(&Names::new("jitsi", "cn-north-1", "123456789012"), &Authentication::Open);
+        let mail: Vec<_> =
+            granted.iter().filter(|p| p.actions.iter().any(|a| a.starts_with("sns:"))).collect();
+        let [mail] = mail[..] else { panic!("one permission: {mail:?}") };
+        assert_eq!(mail.actions, ["sns:Publish"]);
+        assert_eq!(mail.resources, ["arn:aws-cn:sns:cn-north-1:123456789012:jitsi"]);
     }
 
     #[test]

@@ -264,6 +264,10 @@ impl Metadata {
             ("local-ipv4", "10.0.3.7"),
             ("public-ipv4", "198.51.100.7"),
             ("autoscaling/target-lifecycle-state", "InService"),
+            (
+                "iam/info",
+                r#"{"InstanceProfileArn": "arn:aws:iam::123456789012:instance-profile/jitsi-aws/team-instance"}"#,
+            ),
         ];
         let items = items.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let items = Arc::new(Mutex::new(BTreeMap::from(items)));
@@ -294,22 +298,31 @@ impl Metadata {
     }
 }
 
-/// The Auto Scaling API's two calls for hooks; anything else is refused.
+/// The Auto Scaling API's two calls for hooks and SNS's for mail; anything else is refused.
 pub(crate) struct Aws {
     server: Server,
     nothing_waits: Arc<AtomicBool>,
+    no_topic: Arc<AtomicBool>,
 }
 
 impl Aws {
     fn new() -> Self {
         let nothing_waits = Arc::<AtomicBool>::default();
         let idle = Arc::clone(&nothing_waits);
+        let no_topic = Arc::<AtomicBool>::default();
+        let missing = Arc::clone(&no_topic);
         let server = Server::new(move |request| {
-            let action = ["CompleteLifecycleAction", "RecordLifecycleActionHeartbeat"]
+            let action = ["CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "Publish"]
                 .into_iter()
-                .find(|action| request.contains(&format!("Action={action}")));
+                .find(|action| request.contains(&format!("Action={action}&")));
             match action {
-                Some(_) if idle.load(Ordering::SeqCst) => (
+                Some("Publish") if missing.load(Ordering::SeqCst) => (
+                    404,
+                    "<ErrorResponse><Error><Type>Sender</Type><Code>NotFound</Code><Message>Topic does \
+                     not exist</Message></Error></ErrorResponse>"
+                        .to_owned(),
+                ),
+                Some(action) if action != "Publish" && idle.load(Ordering::SeqCst) => (
                     400,
                     "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>No \
                      active Lifecycle Action found with instance ID i-0123456789abcdef0</Message>\
@@ -322,7 +335,12 @@ impl Aws {
                 None => (400, String::new()),
             }
         });
-        Self { server, nothing_waits }
+        Self { server, nothing_waits, no_topic }
+    }
+
+    /// Lets there be no topic.
+    pub(crate) fn without_topic(&self) {
+        self.no_topic.store(true, Ordering::SeqCst);
     }
 
     /// Whether the hooks wait for anything.

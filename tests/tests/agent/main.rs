@@ -34,6 +34,37 @@ fn a_boot_that_fails_for_good_is_abandoned_with_its_reason() {
     let log = agent.log();
     assert!(log.contains("boot failed in install"), "{log}");
     assert!(log.contains("next: launch Ubuntu 24.04"), "{log}");
+    assert!(log.contains("mailed: Jitsi team: i-0123456789abcdef0 gave up in phase install"), "{log}");
+    let calls = instance.aws.calls();
+    let at = |action: &str| calls.iter().position(|call| call.contains(action)).unwrap();
+    let mail = &calls[at("Action=Publish&")];
+    assert!(at("Action=Publish&") < at("Action=CompleteLifecycleAction"), "mail before the end");
+    assert!(mail.contains("TopicArn=arn%3Aaws%3Asns%3Aeu-central-1%3A123456789012%3Ateam&"), "{mail}");
+    assert!(mail.contains("Fedora%20Linux%2044%20is%20not%20supported"), "{mail}");
+}
+
+#[test]
+fn an_instance_nobody_can_be_mailed_about_is_abandoned_all_the_same() {
+    let failing = || {
+        let instance = Instance::new();
+        instance.file("/etc/os-release", "ID=fedora\n");
+        instance.script("dpkg-query", "exit 1");
+        instance
+    };
+    let abandoned = |call: &str| call.contains("LifecycleActionResult=ABANDON");
+    let instance = failing();
+    instance.aws.without_topic();
+    let mut agent = instance.run_agent();
+    instance.aws.wait_for(PATIENCE, abandoned);
+    agent.kill();
+    assert!(agent.log().contains("no mail: there is no topic yet"), "{}", agent.log());
+
+    let instance = failing();
+    instance.metadata.unset("iam/info");
+    let mut agent = instance.run_agent();
+    instance.aws.wait_for(PATIENCE, abandoned);
+    agent.kill();
+    assert!(agent.log().contains("no mail: no instance profile names the account"), "{}", agent.log());
 }
 
 #[test]
@@ -97,6 +128,25 @@ fn a_dying_instance_refuses_new_rooms_waits_for_people_and_tells_the_hook() {
     assert!(agent.stop().success());
     let later = instance.aws.calls().split_off(before);
     assert!(!later.iter().any(|call| told(call)), "{later:?}");
+}
+
+#[test]
+fn a_recommendation_to_leave_is_said_and_ends_nothing() {
+    let instance = Instance::new();
+    let recommendation = json!({ "noticeTime": "2026-11-20T21:38:00Z" }).to_string();
+    instance.metadata.set("events/recommendations/rebalance", &recommendation);
+    let mut agent = instance.run_agent();
+    instance.wait_for_phase(PATIENCE, "prove");
+    agent.wait_for_log(PATIENCE, "recommends to leave it: serving on");
+
+    // What EC2 or the group then do is an end like any other.
+    let end = json!({ "action": "terminate", "time": "2026-11-20T21:40:00Z" }).to_string();
+    instance.metadata.set("spot/instance-action", &end);
+    instance.wait_for_phase(PATIENCE, "done");
+    agent.kill();
+    let log = agent.log();
+    assert_eq!(log.matches("recommends to leave it").count(), 1, "{log}");
+    assert!(log.contains("draining: EC2 takes the spot instance back in 110 s"), "{log}");
 }
 
 #[test]
