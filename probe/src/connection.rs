@@ -7,17 +7,11 @@ use futures_util::future::select_ok;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::{
-    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
-};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, Error as TlsError, RootCertStore};
 
+use crate::certificate::accept_any_certificate;
 use crate::failure::Failure;
 use crate::target::{Target, Tls};
 
@@ -77,17 +71,15 @@ async fn dial(address: SocketAddr) -> Result<(TcpStream, SocketAddr), Failure> {
 }
 
 fn client_config(tls: Tls) -> Result<ClientConfig, Failure> {
-    let provider = Arc::new(ring::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Failure::Setup(e.to_string()))?;
-    Ok(match tls {
-        Tls::AcceptAny => config
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-            .with_no_client_auth(),
-        Tls::Verify => config.with_root_certificates(trusted_roots()?).with_no_client_auth(),
-    })
+    let unsupported = |e: TlsError| Failure::Setup(e.to_string());
+    match tls {
+        Tls::AcceptAny => accept_any_certificate().map_err(unsupported),
+        Tls::Verify => Ok(ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(unsupported)?
+            .with_root_certificates(trusted_roots()?)
+            .with_no_client_auth()),
+    }
 }
 
 fn trusted_roots() -> Result<RootCertStore, Failure> {
@@ -103,43 +95,4 @@ fn trusted_roots() -> Result<RootCertStore, Failure> {
         )));
     }
     Ok(roots)
-}
-
-/// Takes every certificate, but still wants the server to own it.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
