@@ -2,11 +2,11 @@
 //! to AWS.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow};
 use aws_config::SdkConfig;
-use jitsi_templates::settings::InstanceSettings;
+use jitsi_templates::settings::{Authentication, InstanceSettings};
 use jitsi_templates::{Discovered, ProsodyModules, Secrets, layout};
 use meeting_probe::Prober;
 
@@ -41,7 +41,22 @@ pub struct Node {
 /// What is secret about a site.
 struct Private {
     secrets: Secrets,
-    people: Vec<Account>,
+    people: Mutex<People>,
+}
+
+/// People's accounts.
+#[derive(Default)]
+struct People {
+    /// As SSM last had them.
+    kept: Arc<[Account]>,
+    /// As Prosody has them.
+    told: Option<Arc<[Account]>>,
+}
+
+impl Private {
+    fn people(&self) -> MutexGuard<'_, People> {
+        self.people.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Node {
@@ -65,8 +80,21 @@ impl Node {
         let mut secrets = secrets::load_or_make(self.system(), &self.identity().instance_id)?;
         secrets.token = kept.token;
         // Somebody else's reading would have been the same.
-        let _ = self.private.set(Private { secrets, people: kept.people });
+        let people = Mutex::new(People { kept: kept.people.into(), told: None });
+        let _ = self.private.set(Private { secrets, people });
         Ok(())
+    }
+
+    /// Reads people's accounts from SSM again; true when somebody came, left or has a new password
+    /// Prosody does not know yet: [`Node::converge`] tells it.
+    pub async fn renew_people(&self) -> Result<bool> {
+        let Authentication::SecureDomain { .. } = self.settings.jitsi.authentication else {
+            return Ok(false);
+        };
+        let kept = ssm::read(&self.sdk, &self.settings).await?.people;
+        let mut people = self.private()?.people();
+        people.kept = kept.into();
+        Ok(people.told.as_ref() != Some(&people.kept))
     }
 
     fn private(&self) -> Result<&Private> {
@@ -96,19 +124,23 @@ impl Node {
     /// Makes the configuration match; see [`Site::converge`].
     pub async fn converge(&self, force: bool) -> Result<Outcome> {
         let (discovered, modules) = self.discovered_and_modules()?;
-        self.site(&discovered, &modules)?.converge(force).await
+        let private = self.private()?;
+        let people = Arc::clone(&private.people().kept);
+        let outcome = self.site(&discovered, &modules, &people)?.converge(force).await?;
+        private.people().told = Some(people);
+        Ok(outcome)
     }
 
     /// Every file of the site as it ought to be.
     pub fn files(&self) -> Result<Vec<jitsi_templates::OwnedFile>> {
         let (discovered, modules) = self.discovered_and_modules()?;
-        self.site(&discovered, &modules)?.files()
+        self.site(&discovered, &modules, &[])?.files()
     }
 
     /// Owned files whose content is not what was rendered.
     pub fn drift(&self) -> Result<Vec<String>> {
         let (discovered, modules) = self.discovered_and_modules()?;
-        self.site(&discovered, &modules)?.drift()
+        self.site(&discovered, &modules, &[])?.drift()
     }
 
     /// A meeting probe for this site and these addresses.
@@ -140,6 +172,7 @@ impl Node {
         &'a self,
         discovered: &'a Discovered,
         modules: &'a ProsodyModules,
+        people: &'a [Account],
     ) -> Result<Site<'a>> {
         let private = self.private()?;
         Ok(Site {
@@ -147,7 +180,7 @@ impl Node {
             settings: &self.settings,
             discovered,
             secrets: &private.secrets,
-            people: &private.people,
+            people,
             modules,
         })
     }

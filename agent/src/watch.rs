@@ -30,6 +30,8 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(2500);
 const AFTERGLOW: Duration = Duration::from_secs(3);
 /// Minutes between two comparisons of the files with what was rendered.
 const DRIFT_MINUTES: u64 = 10;
+/// Minutes between two looks at who has an account: a removed person keeps it no longer.
+const PEOPLE_MINUTES: u64 = 5;
 
 /// See the module.
 pub(crate) struct Watch<'a> {
@@ -47,6 +49,8 @@ pub(crate) struct Watch<'a> {
     faults: Vec<String>,
     cure: Task<Result<Vec<Component>>>,
     look: Task<Result<Identity>>,
+    renewal: Task<Result<bool>>,
+    people_changed: bool,
     processes: Processes,
     bytes: Option<u64>,
     minutes: u64,
@@ -79,6 +83,8 @@ impl<'a> Watch<'a> {
             faults: Vec::new(),
             cure: Task::default(),
             look: Task::default(),
+            renewal: Task::default(),
+            people_changed: false,
             processes: Processes::new(life.node.system()),
             bytes: None,
             minutes: 0,
@@ -95,6 +101,7 @@ impl<'a> Watch<'a> {
                 report = self.meeting.ended() => self.meeting_ended(report),
                 cured = self.cure.ended() => self.cured(cured),
                 identity = self.look.ended() => self.looked(identity),
+                changed = self.renewal.ended() => self.renewed(changed),
                 _ = minutes.tick() => self.every_minute(),
                 () = sleep_until(next_round) => {
                     self.round().await;
@@ -249,6 +256,7 @@ impl<'a> Watch<'a> {
             Ok(restarted) => self.healer.started(Instant::now(), &restarted),
             Err(error) => tracing::error!("{error:#}"),
         }
+        self.tell_of_people();
     }
 
     fn start_meeting(&mut self) {
@@ -304,6 +312,10 @@ impl<'a> Watch<'a> {
             self.metrics.send(&self.life.board.status());
         }
         self.look_at_addresses();
+        if self.minutes.is_multiple_of(PEOPLE_MINUTES) && !self.renewal.runs() {
+            let node = Arc::clone(&self.life.node);
+            self.renewal.start(async move { node.renew_people().await });
+        }
         if self.minutes.is_multiple_of(DRIFT_MINUTES) {
             match self.life.node.drift() {
                 Ok(drift) => self.life.board.update(|status| status.drift = drift),
@@ -311,6 +323,23 @@ impl<'a> Watch<'a> {
             }
         }
         self.minutes += 1;
+    }
+
+    fn renewed(&mut self, changed: Result<Result<bool>>) {
+        match changed.and_then(|changed| changed) {
+            Ok(changed) => self.people_changed |= changed,
+            Err(error) => tracing::warn!("looking at who has an account: {error:#}"),
+        }
+        self.tell_of_people();
+    }
+
+    /// Nothing is restarted for it. A cure that runs may have begun before the change.
+    fn tell_of_people(&mut self) {
+        if self.people_changed && !self.cure.runs() {
+            self.people_changed = false;
+            tracing::info!("the people with an account changed");
+            self.cure(None);
+        }
     }
 
     fn look_at_addresses(&mut self) {

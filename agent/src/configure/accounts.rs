@@ -53,11 +53,13 @@ pub(super) fn fingerprint(accounts: &[Account]) -> String {
     sha256(all.as_bytes())
 }
 
-/// Creates the accounts or sets their passwords, and puts `client_proxy` on jicofo's roster.
+/// Creates the accounts or sets their passwords, removes those of `gone`, whose sessions Prosody then
+/// ends, and puts `client_proxy` on jicofo's roster.
 pub(super) async fn ensure(
     system: &dyn System,
     settings: &InstanceSettings,
     accounts: &[Account],
+    gone: &[String],
 ) -> Result<()> {
     let mut commands = Vec::new();
     for Account { jid, password } in accounts {
@@ -65,12 +67,20 @@ pub(super) async fn ensure(
         commands.push(format!("user:create({jid}, {password})"));
         commands.push(format!("user:password({jid}, {password})"));
     }
+    commands.extend(gone.iter().map(|jid| format!("user:delete({})", lua(jid))));
     retry_with(Pauses::NEAR, "asking Prosody's console", CONSOLE_LIMIT, || async {
         let answers = console(system, &commands).await?;
-        for (pair, account) in answers.chunks(2).zip(accounts) {
+        let (set, removed) = answers.split_at(2 * accounts.len());
+        for (pair, account) in set.chunks(2).zip(accounts) {
             // The first of the two may fail because the account is there; the second may not.
             if let [_, Err(said)] = pair {
                 bail!("{}: {said}", account.jid);
+            }
+        }
+        for (removal, jid) in removed.iter().zip(gone) {
+            match removal {
+                Err(said) if !said.starts_with("No such") => bail!("removing {jid}: {said}"),
+                _ => tracing::info!("removed the account {jid}"),
             }
         }
         Ok(())
@@ -186,11 +196,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_account_that_could_not_be_removed_is_an_error_and_one_that_is_gone_is_not() {
+        let removing = |said: &'static str| async move {
+            let system = Fake::default();
+            system.answer_by("prosodyctl shell", move |input| {
+                let answer = |line: &str| if line.contains("delete") { said } else { "| OK" };
+                let lines = input.lines().map(|line| format!("prosody> {}\n", answer(line)));
+                (0, lines.collect())
+            });
+            ensure(&system, &crate::config::example(), &accounts(), &["ann@d".into()]).await
+        };
+        removing("| OK: User deleted").await.unwrap();
+        removing("! Error: No such user").await.unwrap();
+        let error = removing("! Error: Could not delete user: disk full").await.unwrap_err();
+        assert!(format!("{error:#}").contains("removing ann@d: Could not delete"), "{error:#}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_password_that_was_not_set_is_an_error_and_no_argument() {
         let system = Fake::default();
         system.answer("prosodyctl shell", 0, PRINTED);
         let settings = crate::config::example();
-        let error = ensure(&system, &settings, &accounts()).await.unwrap_err();
+        let error = ensure(&system, &settings, &accounts(), &[]).await.unwrap_err();
         assert!(format!("{error:#}").contains("x@nohost: No such host: nohost"), "{error:#}");
         assert!(system.ran().iter().all(|line| !line.contains("pass")));
         assert!(system.inputs()[0].contains(r"pass\034word\010"));

@@ -1,7 +1,7 @@
 //! What the machine runs with: the set of files that was validated and shown to the services, kept as
 //! hashes to compare with and as copies to go back to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use jitsi_templates::OwnedFile;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::accounts::{Account, fingerprint};
 use crate::system::{Owner, System};
 
 const PATH: &str = "/var/lib/jitsi-agent/applied.json";
@@ -20,6 +21,9 @@ const COPIES: &str = "/var/lib/jitsi-agent/last-good";
 pub(super) struct Applied {
     files: BTreeMap<PathBuf, String>,
     accounts: String,
+    /// Every account that was set and not removed since, by JID.
+    #[serde(default)]
+    set: BTreeSet<String>,
 }
 
 impl Applied {
@@ -37,6 +41,20 @@ impl Applied {
         self.accounts == fingerprint
     }
 
+    /// Accounts that were set once and are not wanted any more. One somebody made by hand is not ours
+    /// to remove.
+    pub(super) fn gone(&self, accounts: &[Account]) -> Vec<String> {
+        let wanted = |jid: &String| accounts.iter().any(|account| account.jid == *jid);
+        self.set.iter().filter(|jid| !wanted(jid)).cloned().collect()
+    }
+
+    /// Writes down who is about to get an account: an agent killed right after knows whom to remove.
+    pub(super) fn announce(&mut self, system: &dyn System, accounts: &[Account]) -> Result<()> {
+        let before = self.set.len();
+        self.set.extend(accounts.iter().map(|account| account.jid.clone()));
+        if self.set.len() == before { Ok(()) } else { self.save(system) }
+    }
+
     /// The copy of a file that passed, if it is whole.
     pub(super) fn last_good(&self, system: &dyn System, path: &Path) -> Result<Option<Vec<u8>>> {
         let copy = system.read(&copy_of(path))?;
@@ -49,7 +67,7 @@ impl Applied {
         &mut self,
         system: &dyn System,
         files: &[OwnedFile],
-        accounts: String,
+        accounts: &[Account],
     ) -> Result<()> {
         for file in files {
             if !self.has(file) {
@@ -61,7 +79,12 @@ impl Applied {
             .iter()
             .map(|file| (file.path.clone(), sha256(file.contents.as_bytes())))
             .collect();
-        self.accounts = accounts;
+        self.accounts = fingerprint(accounts);
+        self.set = accounts.iter().map(|account| account.jid.clone()).collect();
+        self.save(system)
+    }
+
+    fn save(&self, system: &dyn System) -> Result<()> {
         let text = serde_json::to_vec(self).context("the applied set")?;
         system.write(Path::new(PATH), &text, 0o600, Owner::ROOT)
     }

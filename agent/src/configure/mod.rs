@@ -90,16 +90,19 @@ impl Site<'_> {
         restarted.extend(units::restart(self.system, Consumer::Prosody, &told).await?);
         let accounts = accounts::wanted(self.settings, self.secrets, self.people);
         let fingerprint = accounts::fingerprint(&accounts);
-        if force || !applied.has_accounts(&fingerprint) || told.contains(&Consumer::Prosody) {
-            accounts::ensure(self.system, self.settings, &accounts).await?;
+        let gone = applied.gone(&accounts);
+        let known = applied.has_accounts(&fingerprint) && gone.is_empty();
+        if force || !known || told.contains(&Consumer::Prosody) {
+            applied.announce(self.system, &accounts)?;
+            accounts::ensure(self.system, self.settings, &accounts, &gone).await?;
         }
         for consumer in [Consumer::Jicofo, Consumer::Videobridge, Consumer::Nginx] {
             restarted.extend(units::restart(self.system, consumer, &told).await?);
         }
         restarted.extend(units::start_missing(self.system).await?);
         let written: Vec<PathBuf> = stale.iter().map(|file| file.path.clone()).collect();
-        if !written.is_empty() || !applied.has_accounts(&fingerprint) {
-            applied.keep(self.system, &files, fingerprint)?;
+        if !written.is_empty() || !known {
+            applied.keep(self.system, &files, &accounts)?;
         }
         Ok(Outcome { written, restarted })
     }
@@ -198,6 +201,8 @@ impl Site<'_> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use jitsi_templates::settings::Authentication;
+
     use crate::config;
     use crate::secrets;
     use crate::system::fake::Fake;
@@ -239,6 +244,10 @@ pub(crate) mod tests {
         }
 
         async fn converge(&self, public: &str) -> Result<Outcome> {
+            self.converge_with(public, &[]).await
+        }
+
+        async fn converge_with(&self, public: &str, people: &[Account]) -> Result<Outcome> {
             let discovered = Discovered {
                 instance_id: "i-1".into(),
                 private_ipv4: [10, 0, 3, 7].into(),
@@ -250,7 +259,7 @@ pub(crate) mod tests {
                 settings: &self.settings,
                 discovered: &discovered,
                 secrets: &self.secrets,
-                people: &[],
+                people,
                 modules: &self.modules,
             };
             self.system.forget_runs();
@@ -333,6 +342,36 @@ pub(crate) mod tests {
         machine.converge("198.51.100.7").await.unwrap();
         assert_eq!(machine.systemctl(), ["systemctl restart jicofo"]);
         assert!(machine.system.inputs().iter().all(String::is_empty), "accounts are as they were");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_gone_from_the_store_loses_the_account_and_nobody_else_does() {
+        let mut machine = Machine::new();
+        machine.settings.jitsi.authentication =
+            Authentication::SecureDomain { users_path: "/team/users".into() };
+        let account = |user: &str| Account {
+            jid: format!("{user}@meet.example.com"),
+            password: jitsi_templates::Secret::new("x"),
+        };
+        let (ann, bob) = (account("ann"), account("bob"));
+        let removed = |machine: &Machine| -> Vec<String> {
+            let inputs = machine.system.inputs();
+            let lines = inputs.iter().flat_map(|input| input.lines());
+            lines.filter(|line| line.contains("delete")).map(str::to_owned).collect()
+        };
+        machine.converge_with("198.51.100.7", &[ann.clone(), bob]).await.unwrap();
+        assert_eq!(removed(&machine), [""; 0]);
+        // Killed before it could note that it was done, it does so again.
+        machine.system.answer("prosodyctl shell", 1, "");
+        assert!(machine.converge_with("198.51.100.7", &[ann.clone()]).await.is_err());
+        machine.system.answer_by("prosodyctl shell", |input| {
+            (0, "prosody> | OK\n".repeat(input.lines().count()))
+        });
+        let outcome = machine.converge_with("198.51.100.7", &[ann.clone()]).await.unwrap();
+        assert_eq!(removed(&machine), [r#"user:delete("bob\064meet\046example\046com")"#]);
+        assert_eq!(outcome, Outcome::default(), "nothing is restarted for it");
+        machine.converge_with("198.51.100.7", &[ann]).await.unwrap();
+        assert_eq!(removed(&machine), [""; 0]);
     }
 
     #[tokio::test(start_paused = true)]
