@@ -177,6 +177,9 @@ pub struct Probe {
     /// Connect here instead of where DNS says; Host and TLS name stay the domain.
     #[arg(long, value_name = "HOST:PORT")]
     pub connect_to: Option<String>,
+    /// Show neither token nor account, as a stranger: a closed site must refuse it.
+    #[arg(long)]
+    pub anonymous: bool,
 }
 
 impl Args {

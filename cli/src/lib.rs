@@ -18,4 +18,5 @@ pub mod policy;
 pub mod resources;
 pub mod tags;
 pub mod ui;
+pub mod visitor;
 pub mod wait;

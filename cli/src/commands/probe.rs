@@ -3,21 +3,31 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use meeting_probe::{Failure, Observer, Prober, Report, Step, StepName, Target, Tls};
+use jitsi_templates::settings::Authentication;
+use meeting_probe::{Failure, Observer, Prober, Report, Step, StepName};
 
-use super::{Env, Exit, preflight};
+use super::{
+    Env, Exit, preflight,
+    session::{Role, Session},
+};
 use crate::{
     args,
     config::Config,
     error::Hinted,
     ui::{Mark, Ui, elapsed},
+    visitor,
 };
 
 pub(super) async fn run(env: &Env, options: &args::Probe) -> Result<Exit> {
     let config = preflight::load(env, &[]).await?;
-    let mut target = Target::new(config.domain.as_str());
+    let open = config.jitsi.authentication == Authentication::Open;
+    let mut target = if open || options.anonymous {
+        visitor::stranger(&config)
+    } else {
+        let session = Session::open(env, &config, Role::Deployer).await?;
+        visitor::target(&session.cx.aws, &config).await?
+    };
     target.connect.clone_from(&options.connect_to);
-    target.tls = Tls::Verify;
     let prober = Prober::new(target)
         .map_err(|failure| Hinted::user(failure.to_string(), "check --connect-to HOST:PORT"))?;
     let report = prober.hold_meeting(&mut Narrator { ui: env.ui.clone() }).await;
