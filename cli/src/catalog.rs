@@ -1,9 +1,14 @@
 //! Every resource of a deployment once, with what it needs. Plan, apply, status, delete, the IAM
 //! policies and the graph in the docs all derive from this list.
 
+use serde_json::Value;
+
 use crate::{
     config::Config,
+    cx::Cx,
     engine::{Entry, Key, Resource, Stage},
+    ha_test::{self, harm},
+    policy,
     resources::{
         access_key::AccessKeyPair,
         agent_bucket::Bucket,
@@ -17,6 +22,7 @@ use crate::{
         deployer_user::User,
         elb_health_check::ElbHealth,
         event_rule::EventRule,
+        fault_injection_role::ExperimentRole,
         instance::TheInstance,
         instance_profile::Profile,
         instance_role::Role,
@@ -35,6 +41,7 @@ use crate::{
         topic::MailTopic,
         topic_policy::Publishers,
         vpc::Network,
+        zone_outage::LeftOutage,
     },
 };
 
@@ -46,16 +53,18 @@ pub fn catalog(config: &Config) -> Vec<Entry> {
 
     let mut rows = vec![
         // 00 iam
-        row(InstancesPolicy,          &[], DeployerPolicy::of(Stage::Instances)),
-        row(LbPolicy,                 &[], DeployerPolicy::of(Stage::Lb)),
-        row(MonitoringPolicy,         &[], DeployerPolicy::of(Stage::Monitoring)),
+        row(InstancesPolicy,          &[], DeployerPolicy::of(Stage::Instances, deployer)),
+        row(LbPolicy,                 &[], DeployerPolicy::of(Stage::Lb, deployer)),
+        row(MonitoringPolicy,         &[], DeployerPolicy::of(Stage::Monitoring, deployer)),
         row(DeployerUser,             &[InstancesPolicy, LbPolicy, MonitoringPolicy], User),
         row(AccessKey,                &[DeployerUser], AccessKeyPair),
         row(KeyPair,                  &[], SshKeyPair),
         row(InstanceRole,             &[], Role),
         row(InstanceProfile,          &[InstanceRole], Profile),
+        row(FaultInjectionRole,       &[], ExperimentRole),
         row(AutoScalingServiceRole,   &[], ServiceLinkedRole::AutoScaling),
         row(LoadBalancingServiceRole, &[], ServiceLinkedRole::LoadBalancing),
+        row(FaultInjectionServiceRole, &[], ServiceLinkedRole::FaultInjection),
 
         // 01 instances
         row(AgentBucket,              &[], Bucket),
@@ -73,6 +82,7 @@ pub fn catalog(config: &Config) -> Vec<Entry> {
         row(LaunchHook,               &[AutoScalingGroup], LifecycleHook::Launch),
         row(TerminateHook,            &[AutoScalingGroup], LifecycleHook::Terminate),
         row(Instance,                 &[AutoScalingGroup, LaunchHook, TerminateHook], TheInstance),
+        row(ZoneOutage,               &[SubnetA, SubnetB, AutoScalingGroup], LeftOutage),
 
         // 02 lb
         row(Certificate,              &[], SiteCertificate),
@@ -97,6 +107,12 @@ pub fn catalog(config: &Config) -> Vec<Entry> {
         row(EmailSubscription(address.clone()), &[Topic], Subscription { address })
     }));
     rows
+}
+
+/// What the deployer may do in a stage: what its resources call, and what a failover test does.
+fn deployer(cx: &Cx, stage: Stage) -> Value {
+    let failover = [ha_test::permissions(), harm::permissions(&cx.names)].concat();
+    policy::deployer(&catalog(&cx.config), &failover, stage, &cx.names)
 }
 
 fn row(key: Key, needs: &[Key], resource: impl Resource + 'static) -> Entry {

@@ -15,7 +15,8 @@ const LIMIT: Duration = Duration::from_mins(3);
 const PAUSE: Duration = Duration::from_secs(3);
 
 /// ARNs that still carry our owner tag and belong to one of `stages`, once the tagging API had time
-/// to catch up. Terminated instances, which EC2 lists for an hour, do not count.
+/// to catch up. What is only history does not count: terminated instances, which EC2 lists for an hour,
+/// and FIS experiments, which nobody can delete for 120 days.
 pub async fn by_tag(cx: &Cx, stages: &[Stage]) -> Result<Vec<String>> {
     let start = Instant::now();
     loop {
@@ -37,7 +38,7 @@ async fn tagged(cx: &Cx, stages: &[Stage]) -> Result<Vec<String>> {
             let stage = mapping.tags().iter().find(|tag| tag.key() == tags::STAGE);
             let ours =
                 stage.is_none_or(|tag| stages.iter().any(|stage| stage.word() == tag.value()));
-            if ours && !is_terminated(cx, arn).await? {
+            if ours && !arn.contains(":experiment/") && !is_terminated(cx, arn).await? {
                 left.push(arn.to_owned());
             }
         }

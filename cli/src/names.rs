@@ -89,6 +89,11 @@ impl Names {
         self.with("fault-injection")
     }
 
+    /// Experiment that takes a zone away, and its template.
+    pub fn zone_outage(&self) -> String {
+        self.with("zone-outage")
+    }
+
     /// Hook that holds a new instance until a meeting was held on it.
     pub fn launch_hook(&self) -> String {
         self.with("launch")

@@ -81,11 +81,12 @@ impl Permission {
 }
 
 /// What the deployer may do in `stage`. All stages' policies are attached to the same user, so what
-/// looking at the IAM part takes stands in the one with the most room: the deployer may see that
-/// part, never change it.
-pub fn deployer(catalog: &[Entry], stage: Stage, names: &Names) -> Value {
+/// belongs to none stands in the one with the most room: what a failover test takes, and looking at
+/// the IAM part, which the deployer may see, never change.
+pub fn deployer(catalog: &[Entry], failover: &[Permission], stage: Stage, names: &Names) -> Value {
     let mut permissions = of_stage(catalog, stage, names);
     if stage == Stage::Monitoring {
+        permissions.extend_from_slice(failover);
         let iam = of_stage(catalog, Stage::Iam, names);
         permissions.extend(iam.into_iter().filter(|permission| !permission.write));
         permissions.push(Permission::read(&["sts:GetCallerIdentity", "tag:GetResources"]));
@@ -200,6 +201,7 @@ mod tests {
     use crate::{
         catalog::catalog,
         config::{self, Files, Overrides},
+        ha_test::{self, harm},
         names::MAX_DEPLOYMENT_NAME,
     };
 
@@ -221,7 +223,8 @@ mod tests {
         let names = Names::new(&name, region, "123456789012");
         let catalog = catalog(&config);
         let stages = [Stage::Instances, Stage::Lb, Stage::Monitoring];
-        stages.map(|stage| (stage, deployer(&catalog, stage, &names))).into()
+        let failover = [ha_test::permissions(), harm::permissions(&names)].concat();
+        stages.map(|stage| (stage, deployer(&catalog, &failover, stage, &names))).into()
     }
 
     fn load(path: &Path) -> config::Config {

@@ -88,10 +88,14 @@ keys! {
     InstanceRole = "IAM role" in Iam,
     /// The role as EC2 takes it.
     InstanceProfile = "instance profile" in Iam,
+    /// What AWS Fault Injection Service may do when a zone outage is tried.
+    FaultInjectionRole = "IAM role" in Iam,
     /// The role Auto Scaling works as; shared by the whole account.
     AutoScalingServiceRole = "service-linked role" in Iam,
     /// The role Elastic Load Balancing works as; shared by the whole account.
     LoadBalancingServiceRole = "service-linked role" in Iam,
+    /// The role AWS Fault Injection Service watches its experiments as; shared by the whole account.
+    FaultInjectionServiceRole = "service-linked role" in Iam,
 
     /// Private bucket for the agent.
     AgentBucket = "bucket" in Instances,
@@ -123,6 +127,8 @@ keys! {
     TerminateHook = "lifecycle hook" in Instances,
     /// The group's one instance: its size of 1/1/1.
     Instance = "instance" in Instances,
+    /// A zone outage that was tried and never taken back.
+    ZoneOutage = "FIS experiment" in Instances,
 
     /// What browsers trust.
     Certificate = "certificate" in Lb,

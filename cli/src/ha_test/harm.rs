@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr};
 use anyhow::Result;
 
 use self::experiment::Experiment;
-use crate::{aws::Answer, cx::Cx};
+use crate::{aws::Answer, cx::Cx, names::Names, policy::Permission};
 
 /// What is done to the victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +136,15 @@ impl Inflicted {
             None => Ok(()),
         }
     }
+}
+
+/// What the harms take, each narrowed to what is ours.
+pub fn permissions(names: &Names) -> Vec<Permission> {
+    let instance = [names.arn("ec2", "*/*")]; // as wherever EC2 is narrowed: one statement
+    let mut all = vec![Permission::write(&["ec2:TerminateInstances"]).on(instance).on_ours(names)];
+    all.extend(command::permissions(names));
+    all.extend(experiment::permissions(names));
+    all
 }
 
 async fn terminate(cx: &Cx, victim: &Victim) -> Result<()> {

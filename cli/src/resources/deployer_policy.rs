@@ -1,4 +1,5 @@
-//! What the deployer may do in one stage, as a managed policy derived from the catalog.
+//! What the deployer may do in one stage, as a managed policy. What it says is handed down by the
+//! catalog, which it is derived from.
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -10,7 +11,6 @@ use super::iam::{
 };
 use crate::{
     aws::Answer,
-    catalog::catalog,
     cx::Cx,
     engine::{Found, Key, Resource, Stage},
     names::{IAM_PATH, Names},
@@ -21,6 +21,7 @@ use crate::{
 /// The policy of one stage.
 pub struct DeployerPolicy {
     stage: Stage,
+    document: fn(&Cx, Stage) -> Value,
 }
 
 const PERMISSIONS: &str = "permissions";
@@ -29,9 +30,9 @@ const PERMISSIONS: &str = "permissions";
 const MAX_VERSIONS: usize = 5;
 
 impl DeployerPolicy {
-    /// What the deployer may do in `stage`.
-    pub fn of(stage: Stage) -> Self {
-        Self { stage }
+    /// What the deployer may do in `stage`, as `document` says.
+    pub fn of(stage: Stage, document: fn(&Cx, Stage) -> Value) -> Self {
+        Self { stage, document }
     }
 
     fn key(&self) -> Key {
@@ -43,7 +44,7 @@ impl DeployerPolicy {
     }
 
     fn document(&self, cx: &Cx) -> Value {
-        policy::deployer(&catalog(&cx.config), self.stage, &cx.names)
+        (self.document)(cx, self.stage)
     }
 }
 

@@ -1,26 +1,30 @@
 //! What the instance may do: answer its lifecycle hooks, send its figures, mail why it gives up,
 //! fetch the agent, read the secrets of its site, and be reached through Systems Manager.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use async_trait::async_trait;
 use jitsi_templates::{layout::METRICS_NAMESPACE, settings::Authentication};
 use serde_json::{Value, json};
 
-use super::iam::{ABSENT, document, owner, settled, tagged};
+use super::role;
 use crate::{
-    aws::Answer,
     cx::Cx,
     engine::{Found, Key, Resource},
-    names::{IAM_PATH, Names},
+    names::Names,
     policy::{self, Permission},
-    tags::Owner,
 };
 
 /// The role; its id is its name.
 pub struct Role;
 
-const PERMISSIONS: &str = "permissions";
-const TRUST: &str = "trust";
+fn role(cx: &Cx) -> role::Role {
+    role::Role {
+        key: Key::InstanceRole,
+        name: cx.names.instance_role(),
+        trust: trust(),
+        permissions: policy::document(&granted(&cx.names, &cx.config.jitsi.authentication)),
+    }
+}
 
 #[async_trait]
 impl Resource for Role {
@@ -29,112 +33,24 @@ impl Resource for Role {
     }
 
     fn permissions(&self, names: &Names) -> Vec<Permission> {
-        let role = || [names.iam_arn("role", &names.instance_role())];
-        vec![
-            Permission::read(&["iam:GetRole", "iam:GetRolePolicy"]).on(role()),
-            Permission::write(&[
-                "iam:CreateRole",
-                "iam:DeleteRole",
-                "iam:DeleteRolePolicy",
-                "iam:DetachRolePolicy",
-                "iam:ListAttachedRolePolicies",
-                "iam:ListRolePolicies",
-                "iam:PutRolePolicy",
-                "iam:TagRole",
-                "iam:UpdateAssumeRolePolicy",
-            ])
-            .on(role()),
-        ]
+        role::permissions(names)
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
-        let name = self.name(cx);
-        let answer = cx.aws.iam.get_role().role_name(&name).send().await;
-        let answer = answer.unless(ABSENT, format!("looking for IAM role `{name}`"))?;
-        let Some(role) = answer.and_then(|answer| answer.role) else { return Ok(Vec::new()) };
-        let mut found = Found::new(&name, owner(&cx.names, role.tags()));
-        if found.owner == Owner::Ours {
-            let reading = || format!("reading IAM role `{name}`");
-            let actual = document(role.assume_role_policy_document().unwrap_or("null"))
-                .with_context(reading)?;
-            found.drift.extend(policy::drift(TRUST, &actual, &trust()));
-            let call = cx.aws.iam.get_role_policy().role_name(&name).policy_name(PERMISSIONS);
-            let actual = match call.send().await.unless(ABSENT, reading())? {
-                Some(answer) => document(answer.policy_document()).with_context(reading)?,
-                None => Value::Null,
-            };
-            found.drift.extend(policy::drift(PERMISSIONS, &actual, &wanted(cx)));
-        }
-        Ok(vec![found])
+        role(cx).find(cx).await
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {
-        let name = self.name(cx);
-        cx.aws
-            .iam
-            .create_role()
-            .role_name(&name)
-            .path(IAM_PATH)
-            .assume_role_policy_document(trust().to_string())
-            .set_tags(Some(tagged(cx, &name)?))
-            .send()
-            .await
-            .doing(format!("creating IAM role `{name}`"))?;
-        put_permissions(cx).await?;
-        Ok(name)
+        role(cx).create(cx).await
     }
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
-        if found.drifted(TRUST) {
-            let call = cx.aws.iam.update_assume_role_policy().role_name(&found.id);
-            let answer = call.policy_document(trust().to_string()).send().await;
-            answer.doing(format!("letting EC2 use IAM role `{}`", found.id))?;
-        }
-        if found.drifted(PERMISSIONS) {
-            put_permissions(cx).await?;
-        }
-        Ok(())
+        role(cx).update(cx, found).await
     }
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
-        // Its instance profile, which needs it, is gone by now. Inline and attached policies may
-        // have been added by others, Systems Manager's quick setup for instance.
-        let (iam, role) = (&cx.aws.iam, &found.id);
-        let inline = iam.list_role_policies().role_name(role).into_paginator().items().send();
-        let inline = inline.try_collect().await;
-        let inline =
-            inline.unless(ABSENT, format!("listing the inline policies of IAM role `{role}`"))?;
-        for policy in inline.unwrap_or_default() {
-            let answer = iam.delete_role_policy().role_name(role).policy_name(&policy).send().await;
-            answer.unless(ABSENT, format!("deleting `{policy}` of IAM role `{role}`"))?;
-        }
-        let attached = iam.list_attached_role_policies().role_name(role).into_paginator().items();
-        let attached = attached.send().try_collect().await;
-        let attached = attached
-            .unless(ABSENT, format!("listing the policies attached to IAM role `{role}`"))?;
-        for policy in attached.unwrap_or_default() {
-            let arn = policy.policy_arn().unwrap_or_default();
-            let answer = iam.detach_role_policy().role_name(role).policy_arn(arn).send().await;
-            answer.unless(ABSENT, format!("detaching {arn} from IAM role `{role}`"))?;
-        }
-        settled(cx, &Key::InstanceRole, || async {
-            let answer = iam.delete_role().role_name(role).send().await;
-            answer.unless(ABSENT, format!("deleting IAM role `{role}`"))
-        })
-        .await?;
-        Ok(())
+        role(cx).delete(cx, found).await
     }
-}
-
-async fn put_permissions(cx: &Cx) -> Result<()> {
-    let (name, wanted) = (cx.names.instance_role(), wanted(cx).to_string());
-    settled(cx, &Key::InstanceRole, || async {
-        let call = cx.aws.iam.put_role_policy().role_name(&name).policy_name(PERMISSIONS);
-        let answer = call.policy_document(&wanted).send().await;
-        answer.doing(format!("giving IAM role `{name}` its permissions"))
-    })
-    .await?;
-    Ok(())
 }
 
 /// EC2 may use the role. Its service principal is the same in all partitions.
@@ -147,10 +63,6 @@ fn trust() -> Value {
             "Action": "sts:AssumeRole",
         }],
     })
-}
-
-fn wanted(cx: &Cx) -> Value {
-    policy::document(&granted(&cx.names, &cx.config.jitsi.authentication))
 }
 
 /// What the agent calls, and Systems Manager's own agent.
@@ -231,7 +143,8 @@ mod tests {
 
     #[test]
     fn it_mails_through_the_deployments_own_topic_only() {
-        let granted = granted(&Names::new("jitsi", "cn-north-1", "123456789012"), &Authentication::Open);
+        let granted =
+            granted(&Names::new("jitsi", "cn-north-1", "123456789012"), &Authentication::Open);
         let mail: Vec<_> =
             granted.iter().filter(|p| p.actions.iter().any(|a| a.starts_with("sns:"))).collect();
         let [mail] = mail[..] else { panic!("one permission: {mail:?}") };

@@ -9,6 +9,7 @@ mod iam;
 mod image;
 mod monitoring;
 mod recipe;
+mod role;
 mod route53;
 mod rules;
 mod zones;
@@ -26,6 +27,7 @@ pub mod deployer_policy;
 pub mod deployer_user;
 pub mod elb_health_check;
 pub mod event_rule;
+pub mod fault_injection_role;
 pub mod instance;
 pub mod instance_profile;
 pub mod instance_role;
@@ -44,6 +46,7 @@ pub mod target_group;
 pub mod topic;
 pub mod topic_policy;
 pub mod vpc;
+pub mod zone_outage;
 
 use std::time::Duration;
 

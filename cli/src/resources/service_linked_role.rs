@@ -1,5 +1,5 @@
-//! The roles Auto Scaling and Elastic Load Balancing work as. A fresh account has none; once made
-//! they belong to the whole account, so they are never changed nor deleted.
+//! The roles Auto Scaling, Elastic Load Balancing and Fault Injection Service work as. A fresh account
+//! has none; once made they belong to the whole account, so they are never changed nor deleted.
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -20,6 +20,8 @@ pub enum ServiceLinkedRole {
     AutoScaling,
     /// Elastic Load Balancing: makes network interfaces.
     LoadBalancing,
+    /// Fault Injection Service: watches an experiment's targets and stop conditions.
+    FaultInjection,
 }
 
 impl ServiceLinkedRole {
@@ -27,6 +29,7 @@ impl ServiceLinkedRole {
         match self {
             Self::AutoScaling => "autoscaling.amazonaws.com",
             Self::LoadBalancing => "elasticloadbalancing.amazonaws.com",
+            Self::FaultInjection => "fis.amazonaws.com",
         }
     }
 
@@ -34,6 +37,7 @@ impl ServiceLinkedRole {
         match self {
             Self::AutoScaling => "AWSServiceRoleForAutoScaling",
             Self::LoadBalancing => "AWSServiceRoleForElasticLoadBalancing",
+            Self::FaultInjection => "AWSServiceRoleForFIS",
         }
     }
 

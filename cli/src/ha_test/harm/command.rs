@@ -6,6 +6,7 @@ use anyhow::Result;
 use aws_sdk_ssm::{
     operation::get_command_invocation::GetCommandInvocationOutput, types::CommandInvocationStatus,
 };
+use serde_json::json;
 
 use super::{Service, Victim};
 use crate::{
@@ -13,11 +14,14 @@ use crate::{
     cx::Cx,
     engine::Key,
     error::Hinted,
+    names::Names,
+    policy::Permission,
+    tags,
     wait::{self, Progress},
 };
 
 /// AWS's own document that runs a shell script.
-pub(super) const DOCUMENT: &str = "AWS-RunShellScript";
+const DOCUMENT: &str = "AWS-RunShellScript";
 
 // `SendCommand`, TimeoutSeconds: how long it waits for the instance to take the command; the least is 30.
 const DELIVERY_LIMIT: i32 = 60;
@@ -61,6 +65,20 @@ pub(super) async fn signal(cx: &Cx, victim: &Victim, service: Service, signal: &
         }
     })
     .await
+}
+
+/// AWS's document, and only on instances of ours (Systems Manager user guide, "Restricting Run Command
+/// access based on tags").
+pub(super) fn permissions(names: &Names) -> Vec<Permission> {
+    let document = format!("arn:{}:ssm:{}::document/{DOCUMENT}", names.partition(), names.region());
+    let owner = format!("ssm:resourceTag/{}", tags::DEPLOYMENT);
+    vec![
+        Permission::read(&["ssm:GetCommandInvocation"]),
+        Permission::write(&["ssm:SendCommand"]).on([document]),
+        Permission::write(&["ssm:SendCommand"])
+            .on([names.arn("ec2", "instance/*")])
+            .when(json!({ "StringEquals": { owner: names.deployment() } })),
+    ]
 }
 
 /// `Undeliverable`, `DeliveryTimedOut`: more than the status says.

@@ -1,9 +1,9 @@
 //! A zone outage as an experiment of AWS Fault Injection Service, the field's own tool: it ends by
 //! itself after its duration, whatever becomes of whoever began it.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use aws_sdk_fis::{
     error::BuildError,
     operation::create_experiment_template::builders::CreateExperimentTemplateFluentBuilder,
@@ -13,6 +13,7 @@ use aws_sdk_fis::{
         CreateExperimentTemplateTargetInput as Target, ExperimentStatus,
     },
 };
+use serde_json::json;
 
 use super::Victim;
 use crate::{
@@ -20,21 +21,25 @@ use crate::{
     cx::Cx,
     engine::{Key, Stage},
     error::Hinted,
+    names::Names,
+    policy::Permission,
+    resources::zone_outage,
     tags,
     wait::{self, Progress},
 };
 
-// ISO 8601. Longer than any failover we accept, so that the zone stays out for all of it; the end
+// ISO 8601. Longer than any failover we accept, so that the zone stays out for all of it; the test
 // takes it back earlier.
 const DURATION: &str = "PT20M";
-// Resolving targets takes FIS seconds, seldom a minute.
+// Finding its targets takes FIS seconds, seldom a minute.
 const START_LIMIT: Duration = Duration::from_mins(5);
-// Putting the network ACL back takes it seconds.
-const STOP_LIMIT: Duration = Duration::from_mins(5);
 
-const ABSENT: &[&str] = &["ResourceNotFoundException"];
+/// Denies all traffic that enters or leaves a subnet, by a network ACL.
+const CUT_OFF: &str = "aws:network:disrupt-connectivity";
+/// Lets a group's launches in a zone fail.
+const NO_CAPACITY: &str = "aws:ec2:asg-insufficient-instance-capacity-error";
 
-/// An experiment that runs, and the template it was started from, which FIS needs for any.
+/// An experiment under way, and the template it was started from: FIS knows none without.
 #[derive(Debug)]
 pub(super) struct Experiment {
     id: String,
@@ -42,12 +47,12 @@ pub(super) struct Experiment {
 }
 
 impl Experiment {
-    /// Cuts the victim's subnet off and lets launches in its zone fail.
+    /// Cuts the victim's subnet off and lets launches in its zone fail. What was begun when that
+    /// fails is taken back.
     pub(super) async fn start(cx: &Cx, victim: &Victim) -> Result<Self> {
-        let zone = &victim.zone;
         let group = group_arn(cx).await?;
         let answer = template(cx, victim, &group)?.send().await;
-        let answer = answer.doing(format!("describing the outage of {zone} to AWS FIS"))?;
+        let answer = answer.doing("describing the outage to AWS Fault Injection Service")?;
         let template = answer.experiment_template.and_then(|template| template.id);
         let template = template.context("AWS returned no experiment template")?;
         let started = cx
@@ -58,16 +63,16 @@ impl Experiment {
             .set_tags(Some(tags(cx)))
             .send()
             .await
-            .doing(format!("starting the outage of {zone}"));
+            .doing(format!("beginning the outage of {}", victim.zone));
         let id = match started {
             Ok(answer) => answer.experiment.and_then(|experiment| experiment.id),
             Err(error) => {
-                delete_template(cx, &template).await.context(error.to_string())?;
+                zone_outage::delete_template(cx, &template).await.context(error.to_string())?;
                 return Err(error.into());
             }
         };
         let experiment = Self { id: id.context("AWS returned no experiment")?, template };
-        if let Err(error) = experiment.running(cx, zone).await {
+        if let Err(error) = experiment.running(cx, &victim.zone).await {
             experiment.end(cx).await.context(error.to_string())?;
             return Err(error);
         }
@@ -75,17 +80,20 @@ impl Experiment {
     }
 
     async fn running(&self, cx: &Cx, zone: &str) -> Result<()> {
-        wait::until(cx, &Key::Instance, START_LIMIT, || async {
-            let (status, reason) = self.state(cx).await?;
-            match status {
-                ExperimentStatus::Running => Ok(Progress::Ready(())),
-                ExperimentStatus::Pending | ExperimentStatus::Initiating => {
-                    Ok(Progress::Pending(format!("outage of {zone}: {}", status.as_str())))
+        wait::until(cx, &Key::ZoneOutage, START_LIMIT, || async {
+            let state = zone_outage::state(cx, &self.id).await?;
+            match state.status() {
+                Some(ExperimentStatus::Running) => Ok(Progress::Ready(())),
+                status @ (None | Some(ExperimentStatus::Pending | ExperimentStatus::Initiating)) => {
+                    Ok(Progress::Pending(zone_outage::described(&self.id, status)))
                 }
-                _ => Err(Hinted::ours(
-                    format!("the outage of {zone} did not begin: {}: {reason}", status.as_str()),
-                    "see what AWS FIS says of it: `aws fis list-experiments`; a right that is missing is \
-                     given by `jitsi-aws setup iam` with admin credentials",
+                status => Err(Hinted::ours(
+                    format!(
+                        "the outage of {zone} did not begin: {}: {}",
+                        zone_outage::described(&self.id, status),
+                        state.reason().unwrap_or("AWS gives no reason")
+                    ),
+                    "a right that is missing is given with admin credentials: `jitsi-aws setup iam`",
                 )
                 .into()),
             }
@@ -93,65 +101,48 @@ impl Experiment {
         .await
     }
 
-    async fn state(&self, cx: &Cx) -> Result<(ExperimentStatus, String)> {
-        let answer = cx.aws.fis.get_experiment().id(&self.id).send().await;
-        let answer = answer.doing(format!("looking at experiment {}", self.id))?;
-        let state = answer.experiment.and_then(|experiment| experiment.state);
-        let state = state.context("AWS returned no state of the experiment")?;
-        let Some(status) = state.status else { bail!("AWS returned no status of the experiment") };
-        Ok((status, state.reason.unwrap_or_default()))
-    }
-
-    /// Gives the zone back. Waits until AWS has, unless the user is in a hurry.
+    /// Gives the zone back.
     pub(super) async fn end(self, cx: &Cx) -> Result<()> {
-        // One that has ended by itself cannot be stopped: `ValidationException`.
-        let answer = cx.aws.fis.stop_experiment().id(&self.id).send().await;
-        answer.unless(&["ValidationException"], format!("stopping experiment {}", self.id))?;
-        delete_template(cx, &self.template).await?;
-        if cx.stopped() {
-            return Ok(());
-        }
-        wait::until(cx, &Key::Instance, STOP_LIMIT, || async {
-            let (status, _) = self.state(cx).await?;
-            let over = [
-                ExperimentStatus::Cancelled,
-                ExperimentStatus::Completed,
-                ExperimentStatus::Failed,
-                ExperimentStatus::Stopped,
-            ];
-            if over.contains(&status) {
-                return Ok(Progress::Ready(()));
-            }
-            Ok(Progress::Pending(format!("experiment {}: {}", self.id, status.as_str())))
-        })
-        .await
+        zone_outage::stop(cx, &self.id).await?;
+        zone_outage::delete_template(cx, &self.template).await
     }
 }
 
-async fn delete_template(cx: &Cx, id: &str) -> Result<()> {
-    let answer = cx.aws.fis.delete_experiment_template().id(id).send().await;
-    answer.unless(ABSENT, format!("deleting experiment template {id}"))?;
-    Ok(())
+/// What beginning takes; what ending takes stands with the resource.
+pub(super) fn permissions(names: &Names) -> Vec<Permission> {
+    let fis = |resource: &str| names.arn("fis", resource);
+    // AWS's own actions belong to no account of ours.
+    let action =
+        |id: &str| format!("arn:{}:fis:{}:*:action/{id}", names.partition(), names.region());
+    let role = names.iam_arn("role", &names.fault_injection_role());
+    vec![
+        Permission::read(&["autoscaling:DescribeAutoScalingGroups"]),
+        Permission::write(&["fis:CreateExperimentTemplate", "fis:TagResource"])
+            .on([action(CUT_OFF), action(NO_CAPACITY), fis("experiment-template/*")])
+            .tagging_ours(names),
+        Permission::write(&["fis:StartExperiment", "fis:TagResource"])
+            .on([fis("experiment/*")])
+            .tagging_ours(names),
+        Permission::write(&["fis:StartExperiment"])
+            .on([fis("experiment-template/*")])
+            .on_ours(names),
+        Permission::write(&["iam:PassRole"])
+            .on([role])
+            .when(json!({ "StringEquals": { "iam:PassedToService": "fis.amazonaws.com" } })),
+    ]
 }
 
 async fn group_arn(cx: &Cx) -> Result<String> {
     let name = cx.names.deployment();
-    let answer = cx
-        .aws
-        .autoscaling
-        .describe_auto_scaling_groups()
-        .auto_scaling_group_names(name)
-        .send()
-        .await
-        .doing("looking for our Auto Scaling group")?;
+    let call = cx.aws.autoscaling.describe_auto_scaling_groups().auto_scaling_group_names(name);
+    let answer = call.send().await.doing("looking for our Auto Scaling group")?;
     let group = answer.auto_scaling_groups.unwrap_or_default().into_iter().next();
     let arn = group.and_then(|group| group.auto_scaling_group_arn);
     arn.with_context(|| format!("there is no Auto Scaling group `{name}`"))
 }
 
-fn tags(cx: &Cx) -> std::collections::HashMap<String, String> {
-    let name = cx.names.with("zone-outage");
-    let tags = tags::new(&cx.names, Stage::Instances, &name);
+fn tags(cx: &Cx) -> HashMap<String, String> {
+    let tags = tags::new(&cx.names, Stage::Instances, &cx.names.zone_outage());
     tags.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
@@ -161,18 +152,17 @@ fn template(
     group: &str,
 ) -> Result<CreateExperimentTemplateFluentBuilder, BuildError> {
     let target = |kind: &str, arn: &str| {
-        let target = Target::builder().resource_type(kind).resource_arns(arn);
-        target.selection_mode("ALL").build()
+        Target::builder().resource_type(kind).resource_arns(arn).selection_mode("ALL").build()
     };
     let subnet = cx.names.arn("ec2", &format!("subnet/{}", victim.subnet_id));
     let cut_off = Action::builder()
-        .action_id("aws:network:disrupt-connectivity")
+        .action_id(CUT_OFF)
         .parameters("scope", "all")
         .parameters("duration", DURATION)
         .targets("Subnets", "subnet")
         .build()?;
     let no_capacity = Action::builder()
-        .action_id("aws:ec2:asg-insufficient-instance-capacity-error")
+        .action_id(NO_CAPACITY)
         .parameters("availabilityZoneIdentifiers", &victim.zone)
         .parameters("duration", DURATION)
         .parameters("percentage", "100")

@@ -1,0 +1,141 @@
+//! What our roles share, whoever works as them: found, compared, made, mended and deleted alike.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::iam::{ABSENT, document, owner, settled, tagged};
+use crate::{
+    aws::Answer,
+    cx::Cx,
+    engine::{Found, Key},
+    names::{IAM_PATH, Names},
+    policy::{self, Permission},
+    tags::Owner,
+};
+
+/// A role as it should be; its id is its name.
+pub(super) struct Role {
+    pub(super) key: Key,
+    pub(super) name: String,
+    /// Who may work as it.
+    pub(super) trust: Value,
+    /// What it may do, in an inline policy.
+    pub(super) permissions: Value,
+}
+
+const PERMISSIONS: &str = "permissions";
+const TRUST: &str = "trust";
+
+/// What the calls below take. The same for all roles, so that they share a statement.
+pub(super) fn permissions(names: &Names) -> Vec<Permission> {
+    let roles = || {
+        [names.instance_role(), names.fault_injection_role()]
+            .map(|name| names.iam_arn("role", &name))
+    };
+    vec![
+        Permission::read(&["iam:GetRole", "iam:GetRolePolicy"]).on(roles()),
+        Permission::write(&[
+            "iam:CreateRole",
+            "iam:DeleteRole",
+            "iam:DeleteRolePolicy",
+            "iam:DetachRolePolicy",
+            "iam:ListAttachedRolePolicies",
+            "iam:ListRolePolicies",
+            "iam:PutRolePolicy",
+            "iam:TagRole",
+            "iam:UpdateAssumeRolePolicy",
+        ])
+        .on(roles()),
+    ]
+}
+
+impl Role {
+    pub(super) async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
+        let name = &self.name;
+        let answer = cx.aws.iam.get_role().role_name(name).send().await;
+        let answer = answer.unless(ABSENT, format!("looking for IAM role `{name}`"))?;
+        let Some(role) = answer.and_then(|answer| answer.role) else { return Ok(Vec::new()) };
+        let mut found = Found::new(name, owner(&cx.names, role.tags()));
+        if found.owner == Owner::Ours {
+            let reading = || format!("reading IAM role `{name}`");
+            let actual = document(role.assume_role_policy_document().unwrap_or("null"))
+                .with_context(reading)?;
+            found.drift.extend(policy::drift(TRUST, &actual, &self.trust));
+            let call = cx.aws.iam.get_role_policy().role_name(name).policy_name(PERMISSIONS);
+            let actual = match call.send().await.unless(ABSENT, reading())? {
+                Some(answer) => document(answer.policy_document()).with_context(reading)?,
+                None => Value::Null,
+            };
+            found.drift.extend(policy::drift(PERMISSIONS, &actual, &self.permissions));
+        }
+        Ok(vec![found])
+    }
+
+    pub(super) async fn create(&self, cx: &Cx) -> Result<String> {
+        let name = &self.name;
+        cx.aws
+            .iam
+            .create_role()
+            .role_name(name)
+            .path(IAM_PATH)
+            .assume_role_policy_document(self.trust.to_string())
+            .set_tags(Some(tagged(cx, name)?))
+            .send()
+            .await
+            .doing(format!("creating IAM role `{name}`"))?;
+        self.put_permissions(cx).await?;
+        Ok(name.clone())
+    }
+
+    pub(super) async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        if found.drifted(TRUST) {
+            let call = cx.aws.iam.update_assume_role_policy().role_name(&found.id);
+            let answer = call.policy_document(self.trust.to_string()).send().await;
+            answer.doing(format!("saying who may use IAM role `{}`", found.id))?;
+        }
+        if found.drifted(PERMISSIONS) {
+            self.put_permissions(cx).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
+        // Inline and attached policies may have been added by others, Systems Manager's quick setup
+        // for instance.
+        let (iam, role) = (&cx.aws.iam, &found.id);
+        let inline = iam.list_role_policies().role_name(role).into_paginator().items().send();
+        let inline = inline.try_collect().await;
+        let inline =
+            inline.unless(ABSENT, format!("listing the inline policies of IAM role `{role}`"))?;
+        for policy in inline.unwrap_or_default() {
+            let answer = iam.delete_role_policy().role_name(role).policy_name(&policy).send().await;
+            answer.unless(ABSENT, format!("deleting `{policy}` of IAM role `{role}`"))?;
+        }
+        let attached = iam.list_attached_role_policies().role_name(role).into_paginator().items();
+        let attached = attached.send().try_collect().await;
+        let attached = attached
+            .unless(ABSENT, format!("listing the policies attached to IAM role `{role}`"))?;
+        for policy in attached.unwrap_or_default() {
+            let arn = policy.policy_arn().unwrap_or_default();
+            let answer = iam.detach_role_policy().role_name(role).policy_arn(arn).send().await;
+            answer.unless(ABSENT, format!("detaching {arn} from IAM role `{role}`"))?;
+        }
+        settled(cx, &self.key, || async {
+            let answer = iam.delete_role().role_name(role).send().await;
+            answer.unless(ABSENT, format!("deleting IAM role `{role}`"))
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn put_permissions(&self, cx: &Cx) -> Result<()> {
+        let (name, wanted) = (&self.name, self.permissions.to_string());
+        settled(cx, &self.key, || async {
+            let call = cx.aws.iam.put_role_policy().role_name(name).policy_name(PERMISSIONS);
+            let answer = call.policy_document(&wanted).send().await;
+            answer.doing(format!("giving IAM role `{name}` its permissions"))
+        })
+        .await?;
+        Ok(())
+    }
+}
