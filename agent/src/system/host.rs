@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use async_trait::async_trait;
@@ -15,6 +16,9 @@ use nix::unistd::{Gid, Group, Uid, User, chown};
 use tokio::io::AsyncWriteExt as _;
 
 use super::{Command, Output, Owner, System};
+
+/// A program that takes longer is told of in the journal: a boot's time is mostly theirs.
+const NOTEWORTHY: Duration = Duration::from_millis(100);
 
 /// The machine this process runs on.
 #[derive(Clone, Debug)]
@@ -40,6 +44,7 @@ impl Host {
 #[async_trait]
 impl System for Host {
     async fn run(&self, command: &Command) -> Result<Output> {
+        let began = Instant::now();
         let mut child = tokio::process::Command::new(&command.program)
             .args(&command.arguments)
             .envs(command.environment.iter().map(|(name, value)| (name, value)))
@@ -62,7 +67,12 @@ impl System for Host {
             }
         };
         let finished = async { tokio::join!(feed, child.wait_with_output()).1 };
-        match tokio::time::timeout(command.limit, finished).await {
+        let finished = tokio::time::timeout(command.limit, finished).await;
+        let took = began.elapsed();
+        if took >= NOTEWORTHY {
+            tracing::info!("`{command}` took {} ms", took.as_millis());
+        }
+        match finished {
             Ok(output) => {
                 let output = output.with_context(|| format!("waiting for `{command}`"))?;
                 Ok(Output {
