@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -90,6 +91,7 @@ def bring_up(arguments, area: Path, state: RunState) -> int:
         say("needs root: instances are containers in network namespaces")
         say("without: scripts/sandbox up --control-plane")
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the programs it started, too
     began = time.monotonic()
     cache = area / "cache"
     argv = [sys.executable, "-P", "-m", "region.supervisor", "--directory", str(state.directory),
@@ -112,12 +114,17 @@ def bring_up(arguments, area: Path, state: RunState) -> int:
     state.directory.mkdir(parents=True, exist_ok=True)
     with (state.directory / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    while not state.read().get("ready"):
-        if process.poll() is not None or time.monotonic() - began > READY_LIMIT + 600:
-            say(f"did not come up; see {state.directory}/supervisor.log")
-            sys.stderr.write((state.directory / "supervisor.log").read_text()[-2000:])
-            return 1
-        time.sleep(0.1)
+    try:
+        while not state.read().get("ready"):
+            if process.poll() is not None or time.monotonic() - began > READY_LIMIT + 600:
+                say(f"did not come up; see {state.directory}/supervisor.log")
+                sys.stderr.write((state.directory / "supervisor.log").read_text()[-2000:])
+                return 1
+            time.sleep(0.1)
+    except BaseException:  # interrupted: what is half up goes down again
+        process.terminate()
+        process.wait()
+        raise
     say(f"up after {time.monotonic() - began:.0f} s")
     announce(state)
     return 0

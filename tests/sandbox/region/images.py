@@ -80,6 +80,10 @@ FILES = {
 }
 
 
+# Mounts and processes of its own, which end with it, however it ends.
+APART = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
 def recipe_id() -> str:
     """Changes with anything the base layer is made from, so that a stale cache is never used."""
     recipe = json.dumps([SUITE, BOOTSTRAP, INSTALLED, MASKED, FILES, CLOUD_INIT_CHANGES], sort_keys=True)
@@ -97,13 +101,17 @@ def build_base(cache: Path, say: Callable[[str], None]) -> Path:
     if layer.is_dir():
         return layer
     cache.mkdir(parents=True, exist_ok=True)
-    work = cache / f"{layer.name}.{os.getpid()}.part"
+    for left in cache.glob("base-*.part"):
+        shutil.rmtree(left, ignore_errors=True)
+    work = cache / f"{layer.name}.part"
     log = cache / "base.log"
     try:
         with log.open("w") as out:
             say(f"making the base image with debootstrap (log: {log})")
-            argv = ["nice", "debootstrap", "--variant=minbase", f"--include={BOOTSTRAP}", SUITE, str(work)]
-            subprocess.run(argv, stdout=out, stderr=out, check=True, timeout=1800)
+            argv = ["debootstrap", "--variant=minbase", f"--include={BOOTSTRAP}", SUITE, str(work), mirror()]
+            environment = os.environ | proxy()
+            subprocess.run([*APART, "nice", *argv], stdout=out, stderr=out, check=True, timeout=1800,
+                           env=environment)
             say("installing cloud-init into it")
             shutil.copy("/etc/resolv.conf", work / "etc/resolv.conf")
             in_image(work, ["apt-get", "install", "-y", "--no-install-recommends", *INSTALLED], out)
@@ -130,6 +138,24 @@ def build_base(cache: Path, say: Callable[[str], None]) -> Path:
     return layer
 
 
+def mirror() -> str:
+    """Where this machine gets Debian from, if it does; a machine of another kind asks Debian itself."""
+    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
+    known = run(argv)
+    return next((uri.rstrip("/") for uri in known.split() if uri.startswith("http")), "http://deb.debian.org/debian")
+
+
+def proxy() -> dict[str, str]:
+    """The proxy this machine's apt uses, for programs that do not read its configuration."""
+    names = ("http_proxy", "https_proxy", "no_proxy")
+    found = {name: os.environ[name] for name in names if os.environ.get(name)}
+    for kind in ("http", "https"):
+        setting = run(["apt-config", "shell", "value", f"Acquire::{kind}::Proxy"])
+        if setting:  # value='http://…'
+            found[f"{kind}_proxy"] = setting.strip().split("=", 1)[1].strip("'")
+    return found
+
+
 def in_image(root: Path, argv: list[str], out) -> None:
     """Runs a program inside an image's tree, with /proc and /dev of its own and no services started."""
     guard = root / "usr/sbin/policy-rc.d"
@@ -137,10 +163,9 @@ def in_image(root: Path, argv: list[str], out) -> None:
     guard.chmod(0o755)
     try:
         subprocess.run(
-            ["unshare", "--mount", "--pid", "--fork", "--mount-proc=" + str(root / "proc"),
-             "chroot", str(root), "nice", *argv],
+            [*APART[:-1], f"--mount-proc={root / 'proc'}", "chroot", str(root), "nice", *argv],
             stdout=out, stderr=out, stdin=subprocess.DEVNULL, check=True, timeout=1800,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"} | proxy(),
         )
     finally:
         guard.unlink(missing_ok=True)

@@ -1,0 +1,216 @@
+"""A deployment's whole life in a sandbox with real instances, as its operator and its users see it: one story,
+told in order. Every chapter leaves one healthy instance, where the next one begins."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from workplace import DOMAIN, NAME, QUICK, REGION, ROOT, Workplace, wait_for
+
+UNITS = ("nginx", "prosody", "jicofo", "jitsi-videobridge2")
+BRIDGE = "/etc/jitsi/videobridge/jvb.conf"
+DRAIN = 60  # seconds a termination waits for people
+
+
+@pytest.fixture(scope="module")
+def before(workplace) -> dict:
+    """What the account held before the deployment."""
+    return workplace.inventory()
+
+
+def test_stages_one_by_one_make_a_site_that_meets(workplace: Workplace, before):
+    workplace.jitsi_aws(
+        "init", "--name", NAME, "--region", REGION, "--domain", DOMAIN, "--certificate", "cert.pem",
+        "--chain", "chain.pem", "--private-key", "privkey.pem", "--email", "ops@example.org",
+    )
+    workplace.edit('# drain = "30m"', f'drain = "{DRAIN}s"')
+    for key, seconds in QUICK.items():
+        workplace.edit(f"# {key} = ", f"{key} = {seconds}  # not ")
+    workplace.sandbox("settings", "jitsi.toml")
+    assert workplace.jitsi_aws("plan", expect=3).stdout
+    printed = ""
+    for stage in ("iam", "instances", "lb", "monitoring"):
+        printed += workplace.jitsi_aws("setup", stage, "--yes").stdout
+    target = next(line.split(" CNAME ")[1] for line in printed.splitlines() if " CNAME " in line)
+    workplace.sandbox("cname", DOMAIN, target)
+    workplace.steady()
+    report = workplace.probe()
+    steps = {step["name"]: step["detail"] for step in report["steps"]}
+    assert ":443" in steps["connect"] and "udp/10000" in steps["media"]
+
+
+def test_second_run_changes_nothing(workplace):
+    instance = workplace.steady()
+    workplace.jitsi_aws("plan")
+    events = workplace.jitsi_aws("--json", "setup", "all", "--yes")
+    assert json.loads(events.stdout)["result"] is not None
+    again = workplace.jitsi_aws("setup", "all", "--yes").stderr
+    assert "created" not in again and "changed" not in again.replace("unchanged", "")
+    assert workplace.steady() == instance
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_killed_service_heals_in_place(workplace, unit):
+    instance = workplace.steady()
+    before = main_process(workplace, instance, unit)
+    workplace.inside(instance, "systemctl", "kill", "--signal=KILL", unit)
+    wait_for(f"another process of {unit}",
+             lambda: main_process(workplace, instance, unit) not in ("0", before), 60)
+    healed(workplace, instance)
+
+
+@pytest.mark.parametrize("unit", ["prosody", "jitsi-videobridge2"])
+def test_hanging_service_is_noticed_and_restarted(workplace, unit):
+    """The process lives, its port is open: systemd and an EC2 health check see nothing."""
+    instance = workplace.steady()
+    before = main_process(workplace, instance, unit)
+    workplace.inside(instance, "systemctl", "kill", "--signal=STOP", unit)
+    part = unit.removeprefix("jitsi-").removesuffix("2")
+    wait_for(f"{part} named as missing", lambda: names(workplace, instance, part), 30, 0.2)
+    wait_for(f"another process of {unit}",
+             lambda: main_process(workplace, instance, unit) not in ("0", before), 60)
+    healed(workplace, instance)
+
+
+def test_wrong_address_mapping_is_put_right(workplace):
+    """Jitsi's own health answers stay green, and no participant gets media."""
+    instance = workplace.steady()
+    right = workplace.inside(instance, "cat", BRIDGE)
+    private = workplace.status(instance)["identity"]["private_ipv4"]
+    workplace.inside(instance, "sed", "-i", f"s/{private}/10.99.0.1/", BRIDGE)
+    workplace.inside(instance, "systemctl", "restart", "jitsi-videobridge2")
+    wait_for("the right file", lambda: workplace.inside(instance, "cat", BRIDGE) == right, 90)
+    healed(workplace, instance)
+
+
+def test_blocked_udp_makes_unready_and_says_so(workplace):
+    """No replacement would open the port: the group is told to wait, so that the chapter is about the verdict."""
+    instance = workplace.steady()
+    ec2, group = workplace.client("ec2"), workplace.client("autoscaling")
+    found = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [f"{NAME}-instance"]}])
+    rules = {"GroupId": found["SecurityGroups"][0]["GroupId"], "IpPermissions": [
+        {"IpProtocol": "udp", "FromPort": 10000, "ToPort": 10000, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
+    group.suspend_processes(AutoScalingGroupName=NAME, ScalingProcesses=["ReplaceUnhealthy"])
+    ec2.revoke_security_group_ingress(**rules)
+    try:
+        wait_for("unready", lambda: workplace.healthz(instance) == (503, ["meeting"]), 120)
+        assert "udp/10000" in " ".join(workplace.status(instance)["missing"])
+        assert "udp/10000" in workplace.probe()["reason"]
+    finally:
+        workplace.jitsi_aws("setup", "instances", "--yes")  # puts back what somebody removed
+        group.resume_processes(AutoScalingGroupName=NAME, ScalingProcesses=["ReplaceUnhealthy"])
+    healed(workplace, instance)
+
+
+def test_killed_instance_is_replaced_and_mailed(workplace):
+    first = workplace.steady()
+    workplace.client("ec2").terminate_instances(InstanceIds=[first])
+    workplace.steady(other_than=first)
+    wait_for("a mail that names it", lambda: any(first in mail for mail in workplace.mail()), 30)
+
+
+def test_zone_outage_moves_the_site(workplace):
+    first = workplace.steady()
+    zone = zone_of(workplace, first)
+    workplace.knob(f"zones/{zone}", {"out": True})
+    try:
+        second = workplace.steady(other_than=first)
+        assert zone_of(workplace, second) != zone
+    finally:
+        workplace.knob(f"zones/{zone}", {"out": False})
+
+
+def test_people_finish_their_meeting_while_a_bad_successor_is_given_up(workplace):
+    """A termination with a meeting in progress, at the worst moment: the configuration for the next instance
+    trusts a key that does not sign the packages."""
+    first = workplace.steady()
+    fingerprint = next(line.split('"')[1] for line in (workplace.home / "jitsi.toml").read_text().splitlines()
+                       if line.startswith("key_fingerprint"))
+    wrong = fingerprint[::-1]
+    workplace.edit(fingerprint, wrong)
+    workplace.jitsi_aws("setup", "instances", "--yes")
+    people = People(workplace, first)
+    workplace.client("autoscaling").terminate_instance_in_auto_scaling_group(
+        InstanceId=first, ShouldDecrementDesiredCapacity=False)
+    wait_for("draining", lambda: workplace.status(first).get("drain"), 60)
+    wait_for("no new rooms", lambda: refuses_rooms(workplace, first), 30)
+    wait_for("a mail with the cause",
+             lambda: any("gave up in phase install" in m and fingerprint in m for m in workplace.mail()), 120)
+    assert any("Launch Unsuccessful" in mail for mail in workplace.mail())
+    assert workplace.status(first)["phase"] == "drain"
+    ended = people.leave()
+    assert ended["packets"] and ended["longest_gap_ms"] < 2000, "the meeting was disturbed"
+    wait_for("the hook told", lambda: "CONTINUE" in console(workplace, first), 60 + DRAIN)
+    workplace.edit(wrong, fingerprint)
+    workplace.jitsi_aws("setup", "instances", "--yes")
+    workplace.steady(other_than=first)
+
+
+def test_deleted_means_nothing_is_left(workplace, before):
+    workplace.steady()
+    assert "0 left" in workplace.jitsi_aws("setup", "delete", "--yes").stdout
+    assert workplace.inventory() == before
+    assert sorted(p.name for p in workplace.home.rglob("*") if p.is_file()) == [
+        "cert.pem", "chain.pem", "jitsi.toml", "privkey.pem"]
+    wait_for("no machine", lambda: not [i for i in workplace.state()["instances"] if i["state"] != "terminated"], 30)
+
+
+# ---- words of the story
+
+
+def main_process(workplace: Workplace, instance: str, unit: str) -> str:
+    return workplace.inside(instance, "systemctl", "show", "--property=MainPID", "--value", unit, expect=None).strip()
+
+
+def names(workplace: Workplace, instance: str, part: str) -> bool:
+    """Whether the agent names the part among what is missing."""
+    return any(entry.startswith(part) for entry in workplace.status(instance).get("missing", []))
+
+
+def healed(workplace: Workplace, instance: str) -> None:
+    """Ready again by the agent's word, the load balancer's and a user's, and still the same instance."""
+    def well():
+        status = workplace.status(instance)
+        return status.get("ready") and not status["missing"] and workplace.healthz(instance) == (200, [])
+
+    wait_for("the agent is content", well, 120)
+    assert workplace.steady() == instance
+
+
+def zone_of(workplace: Workplace, instance: str) -> str:
+    return next(i["zone"] for i in workplace.state()["instances"] if i["id"] == instance)
+
+
+def console(workplace: Workplace, instance: str) -> str:
+    return workplace.sandbox("console", instance).stdout
+
+
+def refuses_rooms(workplace: Workplace, instance: str) -> bool:
+    """Whether the instance itself, asked past the load balancer, holds no new meeting."""
+    done = workplace.sandbox("exec", "--instance", instance, "--", "jitsi-agent", "probe", "--json", expect=None)
+    return done.returncode == 4
+
+
+class People:
+    """Two participants who send media until they leave."""
+
+    UNIT = "people"
+    HOME = Path("/usr/share/jitsi-videobridge")
+
+    def __init__(self, workplace: Workplace, instance: str) -> None:
+        self._workplace, self._instance = workplace, instance
+        self._process = subprocess.Popen(
+            [ROOT / "scripts/sandbox", "--directory", workplace.directory, "exec", "--instance", instance, "--",
+             "systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={self.UNIT}",
+             f"--setenv=PYTHONPATH={self.HOME}/python", self.HOME / "standins/people", "--domain", DOMAIN],
+            stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+        )
+        assert json.loads(self._process.stdout.readline())["event"] == "meeting"
+
+    def leave(self) -> dict:
+        """They hang up; says how it was."""
+        assert self._process.poll() is None, "the meeting was cut off"
+        self._workplace.inside(self._instance, "systemctl", "kill", "--signal=TERM", self.UNIT)
+        out, _ = self._process.communicate(timeout=60)
+        return json.loads(out)
