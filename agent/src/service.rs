@@ -1,20 +1,37 @@
 //! systemd's side of a service: ready, status, watchdog, and the signal to stop.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use jitsi_templates::layout;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::board::now;
+use crate::system::{Command, Owner, System};
 
 /// The watch beats every few seconds; it is stuck when it did not for this long, in seconds.
 const STUCK_AFTER: u64 = 60;
 
 /// When the watch last went round, in seconds since 1970; 0 while nothing beats yet.
 static LAST_BEAT: AtomicU64 = AtomicU64::new(0);
+
+/// Writes the agent's own unit, and starts it now and at every boot. Not waited for: cloud-init, which
+/// asks for this, is itself part of the boot the agent waits for.
+pub(crate) async fn enable(system: &dyn System) -> Result<()> {
+    let unit = jitsi_templates::agent_unit().context("rendering the agent's unit")?;
+    system.write(Path::new(layout::AGENT_UNIT), unit.as_bytes(), 0o644, Owner::ROOT)?;
+    for arguments in
+        [&["daemon-reload"][..], &["enable", "jitsi-agent"], &["restart", "--no-block", "jitsi-agent"]]
+    {
+        let command = Command::new("systemctl", arguments.iter().copied());
+        system.run(&command).await?.success(&command)?;
+    }
+    Ok(())
+}
 
 /// Says the agent is up and answers.
 pub(crate) fn ready() {
@@ -69,4 +86,28 @@ pub(crate) fn stop_signal() -> Result<watch::Receiver<bool>> {
         let _ = sender.send(true);
     });
     Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::fake::Fake;
+
+    #[tokio::test]
+    async fn enabling_waits_for_nobody_and_says_what_failed() {
+        let system = Fake::default();
+        enable(&system).await.unwrap();
+        assert!(system.text(layout::AGENT_UNIT).unwrap().contains("Type=notify"));
+        assert_eq!(
+            system.ran(),
+            [
+                "systemctl daemon-reload",
+                "systemctl enable jitsi-agent",
+                "systemctl restart --no-block jitsi-agent"
+            ]
+        );
+        system.answer("systemctl enable", 1, "read-only file system");
+        let error = enable(&system).await.unwrap_err().to_string();
+        assert!(error.contains("read-only file system"), "{error}");
+    }
 }

@@ -87,21 +87,23 @@ fn nginx(text: &str) -> Escaped {
 /// A Python string literal in ASCII.
 #[expect(clippy::unnecessary_wraps, reason = "one signature for all languages")]
 fn python(text: &str) -> Escaped {
-    let mut out = String::from('"');
+    // JSON stays readable.
+    let quote = if text.contains('"') { '\'' } else { '"' };
+    let mut out = String::from(quote);
     for c in text.chars() {
         match c {
-            '"' | '\\' => {
+            '\n' => out.push_str("\\n"),
+            c if c == quote || c == '\\' => {
                 out.push('\\');
                 out.push(c);
             }
-            '\n' => out.push_str("\\n"),
             ' '..='~' => out.push(c),
             c => {
                 let _ = write!(out, "\\U{:08x}", u32::from(c));
             }
         }
     }
-    out.push('"');
+    out.push(quote);
     Ok(out)
 }
 

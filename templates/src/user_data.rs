@@ -31,10 +31,8 @@ struct Values<'a> {
     sha256: &'a str,
     region: &'a str,
     config: String,
-    unit: String,
     agent_binary: &'static str,
     agent_config: &'static str,
-    agent_unit: &'static str,
 }
 
 /// User-data for the launch template, not yet base64: a script cloud-init runs once.
@@ -48,10 +46,8 @@ pub fn user_data(data: &UserData<'_>) -> Result<String> {
             sha256: data.sha256,
             region: &data.settings.region,
             config: data.settings.to_json().map_err(|error| Error::template(name, &error))?,
-            unit: agent_unit()?,
             agent_binary: layout::AGENT_BINARY,
             agent_config: layout::AGENT_CONFIG,
-            agent_unit: layout::AGENT_UNIT,
         },
     )?;
     if text.len() > USER_DATA_LIMIT {
@@ -60,7 +56,7 @@ pub fn user_data(data: &UserData<'_>) -> Result<String> {
     Ok(text)
 }
 
-/// The agent's systemd unit, as user-data writes it.
+/// The agent's systemd unit, as `jitsi-agent enable` writes it.
 pub fn agent_unit() -> Result<String> {
     #[derive(Serialize)]
     struct Values {

@@ -34,6 +34,8 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Install, configure, watch and drain this instance: the service
     Run,
+    /// Start the agent now and at every boot: writes its systemd unit
+    Enable,
     /// Install what is missing
     Install,
     /// Render all files, validate them, restart who must know

@@ -20,7 +20,7 @@ use crate::imds::Imds;
 use crate::journal::Journal;
 use crate::node::{Machine, Node};
 use crate::system::Host;
-use crate::{aws, config, doctor, run};
+use crate::{aws, config, doctor, run, service};
 
 use args::{Args, Command};
 
@@ -56,6 +56,10 @@ async fn dispatch(args: Args, journal: Journal) -> Result<u8> {
     let config = args.config.as_deref();
     match args.command {
         Command::Run => run::run(machine, config, journal).await.map(|()| WELL),
+        Command::Enable => {
+            service::enable(&*machine.system).await?;
+            print("the agent starts now and at every boot")
+        }
         Command::Install => {
             let node = node(machine, config).await?;
             let line = if node.install().await? { "installed" } else { "nothing to do" };

@@ -193,7 +193,7 @@ fn user_data_holds_no_secret_and_fits() {
             assert!(!text.contains(secret));
         }
         // AWS takes 16 KiB; the aim is a script one can read.
-        assert!(text.len() <= 5 * 1024, "{} bytes", text.len());
+        assert!(text.len() <= 4 * 1024, "{} bytes", text.len());
     }
     let mut fixture = Fixture::open();
     fixture.key = "k".repeat(USER_DATA_LIMIT);

@@ -20,9 +20,11 @@ use tempfile::TempDir;
 use crate::fixture::settings;
 use crate::{have, is_root};
 
-const AGENT: &[u8] = b"#!/bin/sh\nthe agent \x00\xff";
+/// Notes what it is told; fails as long as it finds that it should.
+const AGENT: &[u8] = b"#!/bin/sh\necho \"$@\" >> \"$FILES/told\"\ncp /etc/jitsi-agent/config.json \"$FILES/config\"\n\
+    [ \"$(wc -l < \"$FILES/told\")\" -gt \"${FAILURES:-0}\" ]; exit\n\x00\xff";
 /// SHA-256 of [`AGENT`], by sha256sum.
-const SHA256: &str = "c559c7fd07a1156f489d6eefecf635284baec48b4dd26bfb73e6a289fd17c89c";
+const SHA256: &str = "0c5daaa40f32aa728a5b35cc5a6885ff2ce9f03a2844f42e000371071e94af6f";
 const KEY: &str = "agents/0.1.0 +x/jitsi-agent";
 
 /// What the servers saw: method and path, then the head's lines.
@@ -82,7 +84,7 @@ fn serve(bucket: Bucket) -> (u16, Requests) {
 
 struct Run {
     output: Output,
-    /// `/etc`, `/usr/local` and what `systemctl` was told, as the script left them.
+    /// `/etc`, `/usr/local` and what the agent was told, as the script left them.
     files: TempDir,
     requests: Vec<String>,
     port: u16,
@@ -105,6 +107,11 @@ impl Run {
 
 /// Runs the script; its waits between attempts take no time.
 fn run(bucket: Bucket) -> Option<Run> {
+    run_with_failures(bucket, 0)
+}
+
+/// The same, with an agent that fails so often.
+fn run_with_failures(bucket: Bucket, failures: u32) -> Option<Run> {
     if !have(&["python3", "unshare"], "apt-get install python3 util-linux") || !is_root() {
         return None;
     }
@@ -122,20 +129,20 @@ fn run(bucket: Bucket) -> Option<Run> {
         "python/sitecustomize.py",
         "import time\ntime.sleep = lambda seconds: print('waited', seconds)\n",
     );
-    write("bin/systemctl", "#!/bin/sh\necho \"$@\" >> \"$FILES/systemctl\"\n");
-    for directory in ["etc/systemd/system", "usr/local/bin"] {
+    for directory in ["etc", "usr/local/bin"] {
         std::fs::create_dir_all(files.path().join(directory)).unwrap();
     }
     let mounts = "mount --bind \"$FILES/usr/local\" /usr/local && \
          mount -t tmpfs none /mnt && mkdir /mnt/work /mnt/upper && \
          mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work none /etc && \
-         chmod +x \"$FILES/bin/systemctl\" && /usr/bin/python3 \"$FILES/script\"; code=$?; \
+         /usr/bin/python3 \"$FILES/script\"; code=$?; \
          cp -a /mnt/upper/. \"$FILES/etc/\"; exit $code";
     let endpoint = format!("http://127.0.0.1:{port}");
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", mounts])
         .env("FILES", files.path())
-        .env("PATH", format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", files.path().display()))
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("FAILURES", failures.to_string())
         .env("PYTHONPATH", files.path().join("python"))
         .env("AWS_ENDPOINT_URL", &endpoint)
         .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint)
@@ -190,10 +197,8 @@ fn it_fetches_checks_installs_and_starts() {
     assert_eq!(run.read(layout::AGENT_BINARY).unwrap(), AGENT);
     let config = String::from_utf8(run.read(layout::AGENT_CONFIG).unwrap()).unwrap();
     assert_eq!(config, settings(&json!({})).to_json().unwrap());
-    let unit = String::from_utf8(run.read(layout::AGENT_UNIT).unwrap()).unwrap();
-    assert!(unit.contains("Type=notify"));
-    let told = String::from_utf8(run.read("systemctl").unwrap()).unwrap();
-    assert_eq!(told, "daemon-reload\nenable jitsi-agent\nstart --no-block jitsi-agent\n");
+    assert_eq!(run.read("told").unwrap(), b"enable\n");
+    assert_eq!(run.read("config"), run.read(layout::AGENT_CONFIG), "there before the agent");
     for (path, mode) in [(layout::AGENT_BINARY, 0o755), (layout::AGENT_CONFIG, 0o600)] {
         use std::os::unix::fs::PermissionsExt as _;
         let path = run.files.path().join(path.trim_start_matches('/'));
@@ -243,6 +248,14 @@ fn it_tries_again_after_what_may_pass() {
 }
 
 #[test]
+fn an_agent_that_could_not_be_started_is_started_again() {
+    let Some(run) = run_with_failures(good, 2) else { return };
+    assert!(run.output.status.success(), "{}", run.text());
+    assert_eq!(run.read("told").unwrap(), b"enable\nenable\nenable\n");
+    assert!(run.text().contains("attempt 2: CalledProcessError"), "{}", run.text());
+}
+
+#[test]
 fn a_wrong_clock_is_corrected_by_the_servers() {
     let bucket: Bucket = |number, _| match number {
         0 => b"HTTP/1.1 403 Forbidden\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\n\
@@ -262,6 +275,6 @@ fn it_gives_up_and_says_so() {
     assert_eq!(run.fetches().len(), 30);
     assert!(run.text().contains("giving up"), "{}", run.text());
     assert_eq!(run.read(layout::AGENT_BINARY), None);
-    assert_eq!(run.read("systemctl"), None);
+    assert_eq!(run.read("told"), None);
     assert!(!run.text().contains("wJalrXUtnFEMI"), "the role's secret is shown");
 }
