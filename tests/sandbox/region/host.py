@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ PROGRAMS = {
     "gpg": "gnupg",
     "sysctl": "procps",
 }
+POLICY = Path("/usr/sbin/policy-rc.d")  # while it says 101, packages start no services
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -38,12 +40,18 @@ def prepare(say: Callable[[str], None]) -> None:
         return
     say(f"installing {', '.join(packages)}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
-    running = Path("/run/systemd/system").is_dir()
-    if "haproxy" in packages and running:
-        subprocess.run(["systemctl", "mask", "--runtime", "--quiet", "haproxy.service"], check=False)
-    argv = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
-    subprocess.run(argv, check=True, env=environment, stdout=subprocess.DEVNULL)
-    if "haproxy" in packages and running:
-        subprocess.run(["systemctl", "unmask", "--runtime", "--quiet", "haproxy.service"], check=False)
-        subprocess.run(["systemctl", "disable", "--quiet", "haproxy.service"], check=False)
+
+    def run(*argv: str) -> None:
+        subprocess.run(argv, check=True, env=environment, stdout=sys.stderr)
+
+    if made := not POLICY.exists():
+        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.chmod(0o755)
+    try:
+        run("apt-get", "update", "-qq")
+        run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
+    finally:
+        if made:
+            POLICY.unlink()
+    if "haproxy" in packages and Path("/run/systemd/system").is_dir():
+        run("systemctl", "disable", "--quiet", "haproxy.service")
