@@ -1,6 +1,5 @@
 """Measures a built jitsi-aws against the emulator, 80 ms away; docs/performance.md says what each figure means."""
 
-import argparse
 import json
 import os
 import re
@@ -9,15 +8,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent
+from .figures import Figure
+
+TESTS = Path(__file__).resolve().parents[1]
 DELAY_MS = 80
 HELP_RUNS = 200
-BARS = {"ratio": 1.25, "help_ms": 20, "memory_mb": 60}
+RATIO, HELP, MEMORY = 1.25, 20, 60  # bars: wall ÷ critical path, ms, 10⁶ bytes
 READS = ("Describe", "Get", "List", "Head")
 CONFIG = """[deployment]
 name = "bench"
@@ -108,9 +108,9 @@ class Site:
         (home / "key.pem").chmod(0o600)
         # Stands for the agent: a Linux program of about its size.
         shutil.copy(binary, home / "agent")
-        command = [sys.executable, __file__, "--emulator"] if one_at_a_time else [sys.executable, TESTS / "emulator.py"]
+        emulator = "bench/one_at_a_time.py" if one_at_a_time else "emulator.py"
         self.emulator = subprocess.Popen(
-            [*command, "--delay-ms", str(DELAY_MS)],
+            [sys.executable, TESTS / emulator, "--delay-ms", str(DELAY_MS)],
             env={**os.environ, "MOTO_AMIS_PATH": str(TESTS / "data/amis.json")},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
@@ -180,7 +180,7 @@ def delete_parts(run, graph, noop):
     ]
 
 
-def figures(name, run, parts, sequential):
+def summary(name, run, parts, sequential):
     reads = sum(call["operation"].startswith(READS) for call in run.calls)
     critical = sum(part["critical_ms"] for part in parts)
     return {
@@ -217,70 +217,33 @@ def measure(binary):
     names = ["setup all", "setup all, again", "setup delete"]
     return {
         "delay_ms": DELAY_MS,
-        "processors": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "runs": [figures(*row) for row in zip(names, runs, parts, sequential, strict=True)],
+        "runs": [summary(*row) for row in zip(names, runs, parts, sequential, strict=True)],
         "size_bytes": os.path.getsize(binary),
         "help_ms": help_ms(binary),
         "memory_mb": round(setup.memory / 1e6, 1),
     }
 
 
-def verdict(bar, value):
-    return f"{'ok' if value <= BARS[bar] else 'MISSED'} (bar {BARS[bar]})"
+def figures(result):
+    ratios = [Figure(f"{run['run']}: wall ÷ critical path", RATIO, run["ratio"]) for run in result["runs"]]
+    return [
+        *ratios,
+        Figure("jitsi-aws --help", HELP, result["help_ms"], "ms"),
+        Figure("setup all: memory, at most", MEMORY, result["memory_mb"], "MB"),
+    ]
 
 
-def show(result):
-    print("{delay_ms} ms added to every answer; {processors} processors, load {load}\n".format(**result))
-    print(f"{'':18}{'wall':>8}{'calls':>7}{'reads':>7}{'writes':>8}{'critical path':>15}{'one at a time':>15}  wall ÷ path")
+def details(result):
+    """The runs and their parts."""
+    lines = [
+        f"{result['delay_ms']} ms added to every answer; jitsi-aws has {result['size_bytes'] / 1e6:.1f} MB\n",
+        f"{'':18}{'wall':>8}{'calls':>7}{'reads':>7}{'writes':>8}{'critical path':>15}{'one at a time':>15}",
+    ]
     for run in result["runs"]:
-        print(
-            "{run:18}{wall_ms:6} ms{calls:6}{reads:7}{writes:8}{critical_path_ms:12} ms{sequential_ms:12} ms"
-            "  {ratio:.2f} ".format(**run) + verdict("ratio", run["ratio"])
-        )
+        line = "{run:18}{wall_ms:6} ms{calls:6}{reads:7}{writes:8}{critical_path_ms:12} ms{sequential_ms:12} ms"
+        lines.append(line.format(**run))
     for run in result["runs"]:
-        print(f"\n{run['run']:26}{'took':>8} {'critical':>9}  ms")
+        lines.append(f"\n{run['run']:26}{'took':>8} {'critical':>9}  ms")
         for part in run["parts"]:
-            print("  {part:24}{took_ms:8} {critical_ms:9}  ".format(**part) + " → ".join(part["chain"]))
-    print(f"\nbinary           {result['size_bytes'] / 1e6:6.1f} MB")
-    print(f"--help           {result['help_ms']:6.1f} ms  {verdict('help_ms', result['help_ms'])}")
-    print(f"memory, at most  {result['memory_mb']:6.1f} MB  {verdict('memory_mb', result['memory_mb'])}")
-
-
-def serve_one_at_a_time():
-    """The emulator, but with one call at a time: what a run that does not overlap calls would see."""
-    import emulator  # here, for a child's peak memory is never told as less than its parent's
-
-    delayed = emulator.delayed
-
-    def one_at_a_time(app, seconds):
-        app, turn = delayed(app, seconds), threading.Lock()
-
-        def serve(environ, start_response):
-            with turn:
-                return app(environ, start_response)
-
-        return serve
-
-    emulator.delayed = one_at_a_time
-    emulator.main()
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("binary", type=os.path.abspath)
-    options = parser.parse_args()
-    result = measure(options.binary)
-    if options.json:
-        print(json.dumps(result, indent=2, ensure_ascii=False))
-    else:
-        show(result)
-
-
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["--emulator"]:
-        del sys.argv[1]
-        serve_one_at_a_time()
-    else:
-        main()
+            lines.append("  {part:24}{took_ms:8} {critical_ms:9}  ".format(**part) + " → ".join(part["chain"]))
+    return "\n".join(lines)

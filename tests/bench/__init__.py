@@ -1,0 +1,1 @@
+"""What `scripts/bench` measures; docs/performance.md says what each figure means."""
