@@ -14,8 +14,9 @@ pub struct Pauses {
 }
 
 impl Pauses {
-    /// For what is far away: a network, AWS, a whole boot.
-    pub const FAR: Self = Self { first: Duration::from_secs(2), longest: Duration::from_mins(1) };
+    /// For what is far away: a network, AWS, a whole boot. An outage that has passed still costs half
+    /// the longest pause.
+    pub const FAR: Self = Self { first: Duration::from_secs(2), longest: Duration::from_secs(30) };
     /// For a program on this machine that is just starting.
     pub const NEAR: Self =
         Self { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
@@ -99,9 +100,9 @@ mod tests {
             std::future::ready(Err::<(), _>(anyhow!("DNS")))
         })
         .await;
-        assert_eq!(times, [0, 2, 6, 14, 30, 62]);
+        assert_eq!(times, [0, 2, 6, 14, 30, 60, 90]);
         let words = format!("{:#}", result.unwrap_err());
-        assert_eq!(words, "apt: gave up after 6 attempts: DNS");
+        assert_eq!(words, "apt: gave up after 7 attempts: DNS");
     }
 
     #[tokio::test(start_paused = true)]

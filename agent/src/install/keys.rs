@@ -40,13 +40,16 @@ pub(super) async fn fetch(
     let wanted = normal(&repository.key_fingerprint);
     let found = primary_fingerprints(&listed);
     if !found.contains(&wanted) {
-        let found = if found.is_empty() { "no key at all".to_owned() } else { found.join(", ") };
-        return Err(anyhow!(Hopeless::new(format!("it holds {found}, not {wanted}")))).context(
-            Advice::new(
-                format!("checking the key from {}", repository.key_url),
-                "if the repository has a new key, verify it and set key_fingerprint",
-            ),
-        );
+        let mistake = if found.is_empty() {
+            // A page somebody put in the way, a file cut off: the next try may see the key.
+            anyhow!("it holds no key at all, not {wanted}")
+        } else {
+            anyhow!(Hopeless::new(format!("it holds {}, not {wanted}", found.join(", "))))
+        };
+        return Err(mistake).context(Advice::new(
+            format!("checking the key from {}", repository.key_url),
+            "if the repository has a new key, verify it and set key_fingerprint",
+        ));
     }
     let export = gpg(["--yes", "--output", &exported, "--export", &wanted]);
     system.run(&export).await?.success(&export)?;
@@ -139,8 +142,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_download_may_be_tried_again() {
+    async fn a_failed_or_cut_off_download_may_be_tried_again() {
         let system = machine();
+        system.answer("gpg", 0, "tru::1:1:0:3:1:5\n");
+        let error = fetch(&system, &repository("AAAA"), layout_keyring()).await.unwrap_err();
+        assert!(!is_hopeless(&error) && format!("{error:#}").contains("no key at all"), "{error:#}");
         system.answer(HELPER, 100, "E: Failed to fetch");
         let error = fetch(&system, &repository("AAAA"), layout_keyring()).await.unwrap_err();
         assert!(!is_hopeless(&error));
