@@ -19,6 +19,12 @@ const FAILED_MEETINGS: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_secs(20);
 /// The longest pause between two restarts.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// The same for what is not running at all: starting it once more cuts nobody, and what kept it away
+/// may have passed.
+const LONGEST_PAUSE_OF_THE_DEAD: Duration = Duration::from_secs(30);
+/// How long meetings must have failed behind green lights while people talk: restarting the suspect
+/// may cut what still works for them.
+const PATIENCE_WITH_PEOPLE: Duration = Duration::from_mins(1);
 /// Being well this long after a restart makes the next illness a new one.
 const CURED_AFTER: Duration = Duration::from_mins(10);
 
@@ -45,12 +51,10 @@ struct History {
 }
 
 impl History {
-    fn may_restart(&self, now: Instant) -> bool {
-        self.last_restart.is_none_or(|last| now >= last + self.pause())
-    }
-
-    fn pause(&self) -> Duration {
-        FIRST_PAUSE.saturating_mul(1 << self.restarts.saturating_sub(1).min(8)).min(LONGEST_PAUSE)
+    fn may_restart(&self, now: Instant, dead: bool) -> bool {
+        let longest = if dead { LONGEST_PAUSE_OF_THE_DEAD } else { LONGEST_PAUSE };
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.restarts.saturating_sub(1).min(8));
+        self.last_restart.is_none_or(|last| now >= last + pause.min(longest))
     }
 }
 
@@ -59,6 +63,7 @@ impl History {
 pub struct Healer {
     histories: BTreeMap<Component, History>,
     failed_meetings: u32,
+    failing_since: Option<Instant>,
 }
 
 impl Healer {
@@ -70,9 +75,9 @@ impl Healer {
         let cuts_people =
             suspect == Component::Videobridge && symptoms.media_flows && !symptoms.grace_over;
         let history = self.histories.entry(suspect).or_default();
-        let patient = history.ill_since.is_some_and(|since| now < since + PATIENCE)
-            && !symptoms.dead.contains(&suspect);
-        if cuts_people || patient || !history.may_restart(now) {
+        let dead = symptoms.dead.contains(&suspect);
+        let patient = history.ill_since.is_some_and(|since| now < since + PATIENCE) && !dead;
+        if cuts_people || patient || !history.may_restart(now, dead) {
             return None;
         }
         history.restarts += 1;
@@ -109,37 +114,42 @@ impl Healer {
                 *history = History::default();
             }
         }
-        self.failed_meetings += u32::from(symptoms.meeting.is_some());
+        if symptoms.meeting.is_some() {
+            self.failed_meetings += 1;
+            self.failing_since.get_or_insert(now);
+        }
     }
 
     /// Told when a meeting was held.
     pub fn meeting_held(&mut self) {
         self.failed_meetings = 0;
+        self.failing_since = None;
     }
 
-    /// All components are green and no meeting is possible: the step that failed names the suspect;
-    /// when restarting it did not help, the next one behind it.
+    /// All components are green and no meeting is possible: the step that failed names the suspects,
+    /// and each gets its turn.
     fn suspected_by_meeting(&self, now: Instant, symptoms: &Symptoms) -> Option<Component> {
-        let step = symptoms.meeting?;
-        let settling =
-            |history: &History| history.last_restart.is_some_and(|last| now < last + FIRST_PAUSE);
-        if self.failed_meetings < FAILED_MEETINGS || self.histories.values().any(settling) {
-            return None;
-        }
-        let first = match step {
-            StepName::Connect => Component::Nginx,
-            StepName::LogIn | StepName::Join => Component::Prosody,
-            StepName::ConferenceRequest | StepName::Offer => Component::Jicofo,
-            StepName::Media => Component::Videobridge,
+        use Component::{Jicofo, Nginx, Prosody, Videobridge};
+        let suspects: &[Component] = match symptoms.meeting? {
+            StepName::Connect => &[Nginx],
+            StepName::LogIn | StepName::Join => &[Prosody, Nginx],
+            StepName::ConferenceRequest => &[Jicofo, Prosody],
+            StepName::Offer => &[Jicofo, Videobridge, Prosody],
+            StepName::Media => &[Videobridge],
             _ => return None,
         };
-        let tried = |component| self.restarts(component) > 0;
-        Some(match first {
-            Component::Jicofo if tried(first) && !tried(Component::Videobridge) => {
-                Component::Videobridge
-            }
-            first => first,
-        })
+        let settling =
+            |history: &History| history.last_restart.is_some_and(|last| now < last + FIRST_PAUSE);
+        let waits_for_people = symptoms.media_flows
+            && !symptoms.grace_over
+            && self.failing_since.is_none_or(|since| now < since + PATIENCE_WITH_PEOPLE);
+        if self.failed_meetings < FAILED_MEETINGS
+            || waits_for_people
+            || self.histories.values().any(settling)
+        {
+            return None;
+        }
+        suspects.iter().copied().min_by_key(|suspect| self.restarts(*suspect))
     }
 }
 
@@ -253,7 +263,38 @@ mod tests {
             Some(Component::Videobridge),
             "restarting jicofo did not help"
         );
+        for second in 31..50 {
+            assert_eq!(healer.decide(after(second, start), &failed(StepName::Offer)), None);
+        }
+        assert_eq!(
+            healer.decide(after(50, start), &failed(StepName::Offer)),
+            Some(Component::Prosody),
+            "nor did restarting the bridge"
+        );
         healer.meeting_held();
-        assert_eq!(healer.decide(after(35, start), &failed(StepName::Media)), None);
+        assert_eq!(healer.decide(after(90, start), &failed(StepName::Media)), None);
+    }
+
+    #[test]
+    fn while_people_talk_a_failed_meeting_alone_restarts_nothing_for_a_minute() {
+        let start = Instant::now();
+        let mut healer = Healer::default();
+        let talking =
+            Symptoms { meeting: Some(StepName::Offer), media_flows: true, ..Symptoms::default() };
+        for second in 0..60 {
+            assert_eq!(healer.decide(after(second, start), &talking), None);
+        }
+        assert_eq!(healer.decide(after(60, start), &talking), Some(Component::Jicofo));
+    }
+
+    #[test]
+    fn what_is_kept_from_running_is_started_soon_after_it_may() {
+        let start = Instant::now();
+        let mut healer = Healer::default();
+        let away = Symptoms { dead: vec![Component::Prosody], ..ill(&[Component::Prosody]) };
+        let starts: Vec<u64> = (0..200)
+            .filter(|second| healer.decide(after(*second, start), &away).is_some())
+            .collect();
+        assert_eq!(starts, [0, 20, 50, 80, 110, 140, 170]);
     }
 }

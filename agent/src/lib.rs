@@ -15,6 +15,7 @@ mod certificate;
 pub mod commands;
 pub mod config;
 pub mod configure;
+mod cure;
 mod departure;
 mod doctor;
 pub mod drain;

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::board::{MeetingStatus, Phase, now};
-use crate::configure::systemctl;
+use crate::cure::cure;
 use crate::heal::{Healer, Symptoms};
 use crate::health::{self, Bridge, Component, Processes, Round};
 use crate::imds::Identity;
@@ -23,6 +23,8 @@ use crate::verdict::{Change, Evidence, Policy, Proof, Verdict};
 
 /// Between rounds while something is not well or not proven yet.
 const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks at the services' processes, so that one that died is known before the next round.
+const GLANCE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a component may take to answer, if the interval is not shorter: one that hangs is known
 /// as down within it.
 const ANSWER_LIMIT: Duration = Duration::from_millis(2500);
@@ -95,6 +97,8 @@ impl<'a> Watch<'a> {
     pub(crate) async fn run(mut self) -> anyhow::Error {
         let mut minutes = interval(metrics::INTERVAL);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut glances = interval(GLANCE_INTERVAL);
+        glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut next_round = Instant::now();
         loop {
             tokio::select! {
@@ -103,6 +107,11 @@ impl<'a> Watch<'a> {
                 identity = self.look.ended() => self.looked(identity),
                 changed = self.renewal.ended() => self.renewed(changed),
                 _ = minutes.tick() => self.every_minute(),
+                _ = glances.tick() => {
+                    if self.processes.lost(self.life.node.system()) {
+                        next_round = next_round.min(Instant::now());
+                    }
+                }
                 () = sleep_until(next_round) => {
                     self.round().await;
                     next_round = Instant::now() + self.interval();
@@ -154,8 +163,9 @@ impl<'a> Watch<'a> {
         if self.proof == Proof::Held {
             tracing::info!("started anew: {replaced:?}");
         }
-        self.forget_meeting();
         self.healer.started(Instant::now(), &replaced);
+        // Whoever restarted it may have changed its configuration before.
+        self.cure(None);
     }
 
     fn forget_meeting(&mut self) {
@@ -224,31 +234,11 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Puts the configuration right, which may be the whole illness, and restarts `component` unless
-    /// that restarted it. What was proven before is worth nothing now.
+    /// What was proven before is worth nothing now.
     fn cure(&mut self, component: Option<Component>) {
         let node = Arc::clone(&self.life.node);
-        // A wrong password looks like any other illness of those who log in. nginx does not, and a
-        // Prosody that is ill itself would not answer.
-        let accounts = matches!(component, Some(Component::Jicofo | Component::Videobridge));
         self.forget_meeting();
-        self.cure.start(async move {
-            let outcome = node.converge(accounts).await;
-            let mut restarted = match outcome {
-                Ok(outcome) => outcome.restarted,
-                Err(error) => {
-                    tracing::error!("putting the configuration right: {error:#}");
-                    Vec::new()
-                }
-            };
-            if let Some(component) = component
-                && !restarted.contains(&component)
-            {
-                systemctl(node.system(), "restart", component).await?;
-                restarted.push(component);
-            }
-            Ok(restarted)
-        });
+        self.cure.start(async move { cure(&node, component).await });
     }
 
     fn cured(&mut self, cured: Result<Result<Vec<Component>>>) {

@@ -47,6 +47,11 @@ impl Processes {
         replaced
     }
 
+    /// Whether all processes of a service are gone since the last look; cheap enough for every second.
+    pub fn lost(&self, system: &dyn System) -> bool {
+        self.seen.iter().any(|(component, seen)| seen.is_disjoint(&self.of(system, *component)))
+    }
+
     fn of(&self, system: &dyn System, component: Component) -> BTreeSet<u32> {
         let file = format!("{}/{}.service/cgroup.procs", self.slice, component.unit());
         let text = MOUNTS
@@ -71,7 +76,9 @@ mod tests {
         assert!(processes.replaced(&system).is_empty(), "the first look knows no before");
         system.put(nginx, "10\n12\n");
         assert!(processes.replaced(&system).is_empty());
+        assert!(!processes.lost(&system));
         system.put(nginx, "");
+        assert!(processes.lost(&system));
         assert!(processes.replaced(&system).is_empty());
         system.put(nginx, "20\n21\n");
         assert_eq!(processes.replaced(&system), [Component::Nginx]);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ pub(crate) struct Fake {
     refused: Mutex<BTreeSet<PathBuf>>,
     ran: Mutex<Vec<Command>>,
     answers: Mutex<Vec<Answer>>,
+    hanging: Mutex<Vec<(String, String)>>,
     pub(crate) interfaces: Mutex<Vec<Ipv4Addr>>,
 }
 
@@ -72,6 +74,19 @@ impl Fake {
         }));
     }
 
+    /// Programs whose command line starts with `start` take until one that starts with `end` is run.
+    pub(crate) fn hang(&self, start: &str, end: &str) {
+        self.hanging.lock().unwrap().push((start.to_owned(), end.to_owned()));
+    }
+
+    fn hangs(&self, command: &str) -> bool {
+        let ran = self.ran();
+        let hanging = self.hanging.lock().unwrap();
+        hanging.iter().any(|(start, end)| {
+            command.starts_with(start) && !ran.iter().any(|line| line.starts_with(end))
+        })
+    }
+
     /// Command lines run so far.
     pub(crate) fn ran(&self) -> Vec<String> {
         self.ran.lock().unwrap().iter().map(ToString::to_string).collect()
@@ -91,6 +106,9 @@ impl Fake {
 impl System for Fake {
     async fn run(&self, command: &Command) -> Result<Output> {
         self.ran.lock().unwrap().push(command.clone());
+        while self.hangs(&command.to_string()) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         let answers = self.answers.lock().unwrap();
         let answer = answers.iter().rev().find_map(|answer| answer(command));
         Ok(answer.unwrap_or(Output { code: Some(0), ..Output::default() }))
