@@ -41,17 +41,22 @@ def main() -> int:
     region.down()  # what a killed run left
     shutil.rmtree(directory / "work", ignore_errors=True)
     try:
-        results = measure(region, arguments, directory / "work")
+        return publish(measure(region, arguments, directory / "work"), arguments, directory)
     except KeyboardInterrupt:
         say("interrupted")
         return 130
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        say("removing everything")
         region.down()
-    document = as_dict(results)
-    (directory / "yardstick.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
+def publish(results: dict, arguments: argparse.Namespace, directory: Path) -> int:
+    """Table or JSON to stdout, all details to a file, the table into the document if so asked."""
+    details = json.dumps(as_dict(results), indent=1)
+    (directory / "yardstick.json").write_text(details + "\n")
     table = report.table(results, OURS, THEIRS)
-    print(json.dumps(document, indent=1) if arguments.json else table)
+    print(details if arguments.json else table, flush=True)
     if arguments.document:
         report.refresh(arguments.root / "docs/ha.md", table)
     missed = report.missed(results, OURS, THEIRS)

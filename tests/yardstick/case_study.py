@@ -37,7 +37,8 @@ UNIT
 # the repository; (d) and the one of the Prosody that Jitsi requires today
 curl -sf '@jitsi_key@' | gpg --dearmor > /usr/share/keyrings/jitsi.gpg
 curl -sf '@prosody_key@' | gpg --dearmor > /usr/share/keyrings/prosody.gpg
-echo 'deb [signed-by=/usr/share/keyrings/jitsi.gpg] @jitsi@ @jitsi_suite@' > /etc/apt/sources.list.d/jitsi-stable.list
+echo 'deb [signed-by=/usr/share/keyrings/jitsi.gpg] @jitsi@ @jitsi_suite@' \
+  > /etc/apt/sources.list.d/jitsi-stable.list
 echo "deb [signed-by=/usr/share/keyrings/prosody.gpg] @prosody@ $VERSION_CODENAME main" \
   > /etc/apt/sources.list.d/prosody.list
 apt-get update

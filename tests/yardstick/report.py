@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .scenarios import HANG_LIMIT, SCENARIOS, Measured
+from .scenarios import HANG_LIMIT, SCENARIOS, STEPS, Measured
 
 BEGIN, END = "<!-- yardstick: begin -->", "<!-- yardstick: end -->"
 SLOWER = 5.0  # seconds by which a replacement may take longer than the case study's
@@ -12,12 +12,15 @@ Results = dict[str, dict[str, Measured]]
 
 
 def table(results: Results, ours: str, theirs: str) -> str:
-    """Markdown, seconds without meetings."""
+    """Markdown: seconds without meetings, and the steps of those that took a new instance."""
     lines = [f"| what happens | {theirs} | {ours} |", "|---|---:|---:|"]
     for scenario in SCENARIOS:
         if row := results.get(scenario.key):
             cells = [cell(row[site], scenario.limit) for site in (theirs, ours)]
-            lines.append(f"| {scenario.title} | {' | '.join(cells)} |")
+            lines.append(f"| **{scenario.title}** | {' | '.join(cells)} |")
+            steps = [row[site].steps() for site in (theirs, ours)]
+            if all(steps):
+                lines += [f"| … {s} | {' | '.join(f'{each[s]:.0f} s' for each in steps)} |" for s in STEPS]
     return "\n".join(lines)
 
 

@@ -1,11 +1,13 @@
 """The four harms, done to both deployments at the same moment, and the way back to health after each."""
 
+import os
 import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import pairwise
 
 from .meetings import Meetings, Outage, outage
 from .region import Region
@@ -26,6 +28,24 @@ class Measured:
     zone_after: str
     instance_replaced: bool
     timeline: list[tuple[float, str]] = field(default_factory=list)  # seconds after the harm, event
+
+    def steps(self) -> dict[str, float] | None:
+        """How long each step of a replacement took, in seconds; None where nothing was replaced."""
+        at = {}
+        for seconds, event in self.timeline:
+            for mark, words in MARKS.items():
+                if re.search(words, event):
+                    # a group may launch in a zone that is out first: the last launch is the one that counts
+                    at[mark] = at.get(mark, seconds) if mark == "notice" else seconds
+        if self.outage.seconds is None or at.keys() != MARKS.keys():
+            return None
+        times = [0.0, *(at[mark] for mark in MARKS), self.outage.seconds]
+        return dict(zip(STEPS, (b - a for a, b in pairwise(times)), strict=True))
+
+
+# What the sandbox logs at the end of each step but the last, which a meeting ends.
+MARKS = {"notice": r"unhealthy: in response", "launch": r"launching i-", "running": r"^i-\S+ running"}
+STEPS = ["the group notices", "it launches another", "EC2 starts it", "it boots, installs, holds a meeting"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +103,8 @@ class Bench:
     def run(self, scenario: Scenario) -> dict[str, Measured]:
         self.before = self.await_health()
         self._look_together()
-        self.say(f"{scenario.title}")
+        # others' work on the machine shows in the figures of both, most in what installs
+        self.say(f"{scenario.title} (load of the machine: {os.getloadavg()[0]:.1f})")
         harmed, wall = time.monotonic(), time.time()
         scenario.harm(self)
         outages = self._await_outages(harmed, scenario.limit)
@@ -98,8 +119,6 @@ class Bench:
                 result, self.before[site]["zone"], after[site]["zone"], len(ids) > 1,
                 [(round(s, 1), t) for s, t, words in timeline if words & {*ids, self.groups[site]}],
             )
-            shown = "no end seen" if result.seconds is None else f"{result.seconds:.0f} s"
-            self.say(f"  {site}: {shown} without meetings, zone {after[site]['zone']}")
         return measured
 
     def _look_together(self) -> None:
@@ -111,11 +130,17 @@ class Bench:
         time.sleep(1)
 
     def _await_outages(self, harmed: float, limit: float) -> dict[str, Outage]:
+        told: set[str] = set()
         while True:
             time.sleep(1)
             found = {site: outage(self.meetings.of(site), harmed) for site in self.groups}
-            over = all(o.seconds is not None for o in found.values())
-            if over or time.monotonic() > harmed + limit:
+            late = time.monotonic() > harmed + limit
+            for site, result in found.items():
+                if site not in told and (late or result.seconds is not None):
+                    told.add(site)
+                    shown = f"{result.seconds:.0f} s" if result.seconds is not None else "no end seen"
+                    self.say(f"  {site}: {shown} without meetings ({result.failed} failed: {result.reason})")
+            if len(told) == len(found):
                 return found
 
     def _timeline(self, wall: float) -> list[tuple[float, str, set[str]]]:
@@ -171,4 +196,4 @@ SCENARIOS = [
 
 
 def as_dict(results: dict[str, dict[str, Measured]]) -> dict:
-    return {key: {site: asdict(m) for site, m in row.items()} for key, row in results.items()}
+    return {k: {site: asdict(m) | {"steps": m.steps()} for site, m in row.items()} for k, row in results.items()}

@@ -62,8 +62,20 @@ THEIRS = [measured(100.0), measured(10.0), measured(None), measured(200.0, "ab")
 
 def test_table_says_seconds_zones_and_what_never_ended():
     text = report.table(results(GOOD, THEIRS), "ours", "theirs")
-    assert "| the bridge hangs | not within 5 min | 60 s |" in text
-    assert "| the zone goes out | 200 s, a → b | 100 s, a → b |" in text
+    assert "| **the bridge hangs** | not within 5 min | 60 s |" in text
+    assert "| **the zone goes out** | 200 s, a → b | 100 s, a → b |" in text
+
+
+def test_steps_of_a_replacement_end_where_the_next_begins():
+    found = measured(100.0)
+    found.timeline += [
+        (14.0, "ours: i-1 unhealthy: in response to an EC2 health check"),
+        (19.0, "ours: launching i-2 in eu-central-1a"), (21.0, "i-2 terminated"),
+        (30.0, "ours: launching i-3 in eu-central-1b"), (50.0, "i-3 running"),
+    ]
+    assert list(found.steps().values()) == [14.0, 16.0, 20.0, 50.0]
+    found.timeline.pop()
+    assert found.steps() is None
 
 
 def test_promises_are_kept_at_their_limits():
