@@ -24,8 +24,8 @@ def workplace(tmp_path_factory):
     assert able.returncode == 0, able.stderr
     assert PROGRAM.exists(), "build first: cargo build --locked --workspace --all-targets"
     sandbox("down")
-    up = sandbox("up", "--fast")
     try:
+        up = sandbox("up", "--fast")
         assert up.returncode == 0, up.stderr
         home: Path = tmp_path_factory.mktemp("home")
         made = Workplace(SANDBOX, home)
