@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+import fis_tags
 from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from rpc_v2_cbor import RpcV2Cbor
@@ -29,6 +30,7 @@ def _with_iam_prefix(self, *args, **kwargs):
 
 
 IAMRequestBase.__init__ = _with_iam_prefix
+fis_tags.install()
 
 
 def delayed(app, seconds):

@@ -26,7 +26,7 @@ from .world import World, log
 # the bytes that were signed.
 IAMRequestBase.check_signature = lambda self: None
 # Services whose answers are JSON; the others speak XML.
-JSON_SERVICES = ("acm", "events", "ssm", "logs", "tagging", "secretsmanager")
+JSON_SERVICES = ("acm", "events", "ssm", "logs", "tagging", "secretsmanager", "fis")
 Control = Callable[[str, str, dict], dict | None]
 
 

@@ -49,7 +49,7 @@ class Names:
                     return [
                         ("A", card.public_ip or card.private_ip_address)
                         for card in self.plane.balancers.interfaces(balancer.arn)
-                        if card.availability_zone not in self.world.knobs.zones_out
+                        if not self.world.cut_off(card.availability_zone, card.subnet_id)
                     ]
         return []
 

@@ -1,7 +1,6 @@
 """EventBridge: events of the region's services reach the rules, are rewritten for the target and
 published to SNS, if the topic's policy lets EventBridge."""
 
-import fnmatch
 import json
 import re
 import uuid
@@ -10,6 +9,7 @@ from moto.events import events_backends
 from moto.events.models import Rule
 from moto.sns import sns_backends
 
+from .policies import allows
 from .world import World, log, timestamp
 
 EVENTS_PRINCIPAL = "events.amazonaws.com"
@@ -129,41 +129,5 @@ def render(template: str, values: dict) -> str:
 
 
 def may_publish(policy: dict, principal: str, topic_arn: str, source_arn: str, account: str) -> bool:
-    """Whether a topic policy lets an AWS service publish; deny beats allow."""
-    allowed = False
-    for statement in policy.get("Statement", []):
-        who = statement.get("Principal", {})
-        services = who if who == "*" else who.get("Service", [])
-        actions = [a.lower() for a in _listed(statement.get("Action", []))]
-        resources = _listed(statement.get("Resource", "*"))
-        if (
-            (services == "*" or principal in _listed(services))
-            and any(fnmatch.fnmatchcase("sns:publish", a) for a in actions)
-            and any(fnmatch.fnmatchcase(topic_arn, r) for r in resources)
-            and _conditions_hold(statement.get("Condition", {}), source_arn, account)
-        ):
-            if statement.get("Effect") == "Deny":
-                return False
-            allowed = True
-    return allowed
-
-
-def _conditions_hold(conditions: dict, source_arn: str, account: str) -> bool:
-    context = {"aws:sourcearn": source_arn, "aws:sourceaccount": account, "aws:sourceowner": account}
-    for operator, wanted in conditions.items():
-        for key, patterns in wanted.items():
-            value = context.get(key.lower())
-            if operator == "Bool" and key.lower() == "aws:securetransport":
-                if "true" not in [str(p).lower() for p in _listed(patterns)]:
-                    return False
-                continue
-            if value is None:
-                return False
-            like = operator in ("ArnEquals", "ArnLike", "StringLike")
-            if not any(fnmatch.fnmatchcase(value, p) if like else value == p for p in _listed(patterns)):
-                return False
-    return True
-
-
-def _listed(value) -> list:
-    return value if isinstance(value, list) else [value]
+    """Whether a topic policy lets an AWS service publish."""
+    return allows(policy, principal, "sns:Publish", topic_arn, source_arn, account)

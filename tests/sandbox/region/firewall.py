@@ -1,5 +1,5 @@
 """A VPC's packet rules as nftables text: public addresses translate to private ones both ways, hairpin
-included, security groups decide what reaches an interface, a zone that is out is cut off."""
+included, security groups decide what reaches an interface, what is cut off gets none through."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class Interface:
     device: str  # the router's end of it
     addresses: dict[str, str | None]  # private address -> public address
     ingress: list[Ingress] = field(default_factory=list)
-    cut: set[str] = field(default_factory=set)  # private addresses in a zone that is out
+    cut: set[str] = field(default_factory=set)  # private addresses no packet reaches or leaves
     routed: bool = True  # its subnet has a route to an internet gateway
 
 

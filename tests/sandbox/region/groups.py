@@ -190,14 +190,10 @@ class Groups:
         zone = subnet.availability_zone if subnet else group.availability_zones[0]
         details = json.dumps({"Subnet ID": subnet.id if subnet else None, "Availability Zone": zone})
         activity = self._add_activity(group, "Launching a new EC2 instance", cause, details)
-        if zone in self.world.knobs.zones_out:
+        if self._without_capacity(group, zone):
             self.record(group).failed_zones[zone] = now
             self.record(group).failures += 1
-            message = (
-                f"We currently do not have sufficient capacity in the Availability Zone you requested ({zone}). "
-                "Launching EC2 instance failed."
-            )
-            activity.end("Failed", message)
+            activity.end("Failed", self._no_capacity(group, zone))
             self._launch_event(group, activity, None, successful=False)
             return
         try:
@@ -219,6 +215,22 @@ class Groups:
         group.instance_states.append(state)
         self.members[instance.id] = Member(activity)
         log.info("%s: launching %s in %s", group.name, instance.id, zone)
+
+    def _without_capacity(self, group, zone: str) -> bool:
+        return zone in self.world.knobs.zones_out or (group.arn, zone) in self.world.no_capacity
+
+    def _no_capacity(self, group, zone: str) -> str:
+        """AWS's words for it, which name where there is some."""
+        ids = (group.vpc_zone_identifier or "").split(",")
+        zones = {group.ec2_backend.get_subnet(i).availability_zone for i in ids if i}
+        others = ", ".join(sorted(z for z in zones if not self._without_capacity(group, z)))
+        kind = group.instance_type
+        return (
+            f"We currently do not have sufficient {kind} capacity in the Availability Zone you requested ({zone}). "
+            "Our system will be working on provisioning additional capacity. You can currently get "
+            f"{kind} capacity by not specifying an Availability Zone in your request"
+            f"{f' or choosing {others}' if others else ''}. Launching EC2 instance failed."
+        )
 
     def _launch_failed(self, group, state, member: Member, why: str, now: float) -> None:
         member.actions.clear()

@@ -16,6 +16,8 @@ class Delays:
     balancer_provisioning: float = 150.0  # CreateLoadBalancer until `active`
     balancer_interfaces: float = 60.0  # DeleteLoadBalancer until its network interfaces are gone
     subscription: float = 5.0  # until the mail that confirms a subscription is answered; < 0: never
+    experiment_start: float = 10.0  # StartExperiment until its actions begin
+    experiment_stop: float = 3.0  # StopExperiment until all is put back
     metric_period: float = 60.0  # CloudWatch's minute
     alarm_factor: float = 1.0  # multiplies the period of alarms
 
@@ -31,6 +33,8 @@ class Delays:
             balancer_provisioning=1.0,
             balancer_interfaces=2.0,
             subscription=0.5,
+            experiment_start=0.5,
+            experiment_stop=0.5,
             metric_period=2.0,
             alarm_factor=1 / 30,
         )

@@ -16,6 +16,7 @@ from .balancers import Balancers
 from .commands import Commands
 from .compute import RUNNING, Compute
 from .events import Events
+from .fis import Experiments
 from .groups import Groups
 from .health import CheckRequest, CheckResult
 from .knobs import Fault
@@ -53,6 +54,7 @@ class Plane:
         self.refreshes = Refreshes(world, self.groups)
         groups_api.install(self.groups, self.refreshes)
         self.commands = Commands(world, machines, executor)
+        self.experiments = Experiments(world)
         self.metrics = [
             lambda: target_samples(world, self.targets),
             lambda: instance_samples(self.compute),
@@ -60,7 +62,8 @@ class Plane:
         self.alarms = Alarms(world, self.events, self.metrics)
         self.spot_notices: dict[str, dict] = {}
         self._parts = [
-            self.compute, self.balancers, self.targets, self.groups, self.refreshes, self.mail, self.alarms
+            self.experiments, self.compute, self.balancers, self.targets, self.groups, self.refreshes,
+            self.commands, self.mail, self.alarms,
         ]
         self._ending = threading.Event()
 

@@ -52,7 +52,7 @@ class Traffic:
             interface = Interface(attachment.device, {})
             for card in cards:
                 interface.addresses[card.private_ip_address] = card.public_ip
-                if card.availability_zone in self.world.knobs.zones_out:
+                if self.world.cut_off(card.availability_zone, card.subnet_id):
                     interface.cut.add(card.private_ip_address)
                 interface.routed = interface.routed and has_internet_route(card)
                 interface.ingress = [
@@ -97,7 +97,9 @@ class Traffic:
         cards = self.plane.balancers.interfaces(balancer.arn)
         idle = int(balancer.attrs.get("idle_timeout.timeout_seconds", DEFAULT_IDLE_TIMEOUT))
         http2 = str(balancer.attrs.get("routing.http2.enabled", "true")).lower() == "true"
-        live = [c.private_ip_address for c in cards if c.availability_zone not in self.world.knobs.zones_out]
+        live = [
+            c.private_ip_address for c in cards if not self.world.cut_off(c.availability_zone, c.subnet_id)
+        ]
         config = Config([c.private_ip_address for c in cards], live[0] if live else None, idle, http2=http2)
         arns: list[str] = []
         for listener in sorted(balancer.listeners.values(), key=lambda each: int(each.port)):

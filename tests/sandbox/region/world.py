@@ -24,6 +24,13 @@ class World:
         self.lock = threading.RLock()
         # Set by the controllers as they come up.
         self.publish_event: Callable[[str, str, str, dict, list[str]], None] = lambda *_: None
+        # What experiments do while they run.
+        self.cut_subnets: set[str] = set()
+        self.no_capacity: set[tuple[str, str]] = set()  # (ARN of an Auto Scaling group, zone)
+
+    def cut_off(self, zone: str, subnet_id: str | None) -> bool:
+        """Whether no packet enters or leaves the subnet."""
+        return zone in self.knobs.zones_out or subnet_id in self.cut_subnets
 
     @property
     def delays(self):

@@ -36,7 +36,8 @@ from region.machines import PretendMachines  # noqa: E402
 from region.plane import Plane  # noqa: E402
 from region.world import World  # noqa: E402
 
-SERVICES = ["ec2", "autoscaling", "elbv2", "sns", "events", "cloudwatch", "ssm", "iam", "sts", "acm"]
+SERVICES = ["ec2", "autoscaling", "elbv2", "sns", "events", "cloudwatch", "ssm", "iam", "sts", "acm",
+            "fis", "resourcegroupstaggingapi"]
 
 
 class Inline(Executor):
@@ -134,7 +135,8 @@ def sandbox(whole, tmp_path):
     plane = whole.plane
     for store in (plane.groups.members, plane.groups.records, plane.groups.activities, plane.refreshes.all,
                   plane.compute.records, plane.targets._by_group, plane.balancers.records,
-                  plane.events.undelivered, plane.mail._waiting, plane.spot_notices):
+                  plane.events.undelivered, plane.mail._waiting, plane.spot_notices, plane.commands.waiting,
+                  plane.experiments.records):
         store.clear()
     whole.machines.running.clear()
     whole.health = CheckResult(True)
