@@ -1,9 +1,11 @@
 //! The command line: what may be typed, and the words `--help` says about it.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use crate::ha_test::harm::{Harm, Service, UnknownService};
 
 /// A team's own Jitsi Meet on AWS: one self-healing instance, HTTPS, mail when something dies.
 #[derive(Debug, Parser)]
@@ -20,7 +22,8 @@ A first deployment:
   jitsi-aws probe                hold a meeting
   jitsi-aws setup delete         delete it all again
 
-Exit codes: 0 done, 1 you can fix it, 2 AWS or jitsi-aws failed; `plan` gives 3 when there is something to do."
+Exit codes: 0 done, 1 you can fix it, 2 AWS or jitsi-aws failed; `plan` gives 3 when there is something to do,
+`probe` 4 when no meeting can be held, `ha-test` 4 when the deployment did not mend itself."
 )]
 pub struct Args {
     /// Options of every command.
@@ -83,6 +86,8 @@ pub enum Command {
     },
     /// Hold a meeting from here, the user's whole way: DNS, load balancer, and UDP to the media address.
     Probe(Probe),
+    /// Harm the deployment on purpose, see how long nobody can meet, and whether it mends itself.
+    HaTest(HaTest),
     /// Write completions for a shell to stdout.
     Completions {
         /// The shell.
@@ -182,6 +187,55 @@ pub struct Probe {
     pub anonymous: bool,
 }
 
+/// Options of `ha-test`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct HaTest {
+    /// Kill this: `instance` (the default), or `service=NAME`: nginx, prosody, jicofo or jvb.
+    #[arg(long, value_name = "WHAT", value_parser = kill, group = "harm")]
+    pub kill: Option<Harm>,
+    /// Stop a service without ending it, as if it hung: nginx, prosody, jicofo or jvb.
+    #[arg(long, value_name = "SERVICE", group = "harm")]
+    pub hang: Option<Service>,
+    /// Cut the instance's zone off the network, with no capacity left in it (AWS FIS).
+    #[arg(long, group = "harm")]
+    pub zone_outage: bool,
+    /// Connect here instead of where DNS says; Host and TLS name stay the domain.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub connect_to: Option<String>,
+    /// How long the service may take to come back.
+    #[arg(long, value_name = "DURATION", default_value = "10min", value_parser = humantime::parse_duration)]
+    pub within: Duration,
+    /// Maildir into which the deployment's mail is delivered: wait for the mail itself, not for an alarm.
+    #[arg(long, value_name = "DIR")]
+    pub maildir: Option<PathBuf>,
+    /// Where the report goes: a directory, or the file NAME.html; the same as JSON beside it.
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub report: PathBuf,
+}
+
+impl HaTest {
+    /// What is to be done.
+    pub fn harm(&self) -> Harm {
+        match (self.kill, self.hang) {
+            _ if self.zone_outage => Harm::ZoneOutage,
+            (_, Some(service)) => Harm::Hang(service),
+            (Some(harm), None) => harm,
+            (None, None) => Harm::Instance,
+        }
+    }
+}
+
+/// `instance` or `service=NAME`.
+fn kill(what: &str) -> Result<Harm, String> {
+    match what.split_once('=') {
+        None if what == "instance" => Ok(Harm::Instance),
+        Some(("service", name)) => {
+            name.parse().map(Harm::Service).map_err(|error: UnknownService| error.to_string())
+        }
+        _ => Err("it is `instance` or `service=NAME`".to_owned()),
+    }
+}
+
 impl Args {
     /// Parses a command line; the error knows how to print itself, `--help` included.
     pub fn read<T: Into<OsString> + Clone>(
@@ -212,5 +266,24 @@ mod tests {
             args.command,
             Command::Setup { stage: Some(Setup::Delete(Delete { keep_iam: true, .. })) }
         ));
+    }
+
+    #[test]
+    fn one_harm_at_a_time() {
+        let harm = |rest: &[&str]| {
+            let line = ["jitsi-aws", "ha-test"].iter().chain(rest).copied();
+            Args::read(line).map(|args| match args.command {
+                Command::HaTest(options) => (options.harm(), options.within.as_secs()),
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(harm(&[]).unwrap(), (Harm::Instance, 600));
+        let jvb = Harm::Service(Service::Videobridge);
+        assert_eq!(harm(&["--kill", "service=jvb", "--within", "90s"]).unwrap(), (jvb, 90));
+        assert_eq!(harm(&["--hang", "nginx"]).unwrap().0, Harm::Hang(Service::Nginx));
+        assert_eq!(harm(&["--zone-outage"]).unwrap().0, Harm::ZoneOutage);
+        assert!(harm(&["--kill", "instance", "--zone-outage"]).is_err());
+        assert!(harm(&["--kill", "service=apache"]).is_err());
+        assert!(harm(&["--kill", "everything"]).is_err());
     }
 }

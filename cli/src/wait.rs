@@ -1,10 +1,10 @@
-//! The only place that sleeps: waiting for AWS to get somewhere, and retrying what it refuses for
-//! a while by a named code.
+//! The only place that sleeps: waiting for AWS to get somewhere, retrying what it refuses for a
+//! while by a named code, and doing something every so often.
 
 use std::{future::Future, time::Duration};
 
 use anyhow::{Result, bail};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 
 use crate::{aws::AwsError, cx::Cx, engine::Key};
 
@@ -76,4 +76,11 @@ where
 /// Sleeps; the single call every pause of the crate goes through.
 pub(crate) async fn pause(length: Duration) {
     sleep(length).await;
+}
+
+/// Ticks every `length`, at once for the first time; a tick nobody had time for is left out.
+pub(crate) fn every(length: Duration) -> Interval {
+    let mut ticks = interval(length);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
 }

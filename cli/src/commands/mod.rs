@@ -2,6 +2,7 @@
 
 mod completions;
 mod delete;
+mod ha_test;
 mod init;
 mod plan;
 mod preflight;
@@ -30,7 +31,7 @@ pub enum Exit {
     Done = 0,
     /// `plan`: there is something to do.
     Changes = 3,
-    /// `probe`: no meeting can be held.
+    /// `probe`: no meeting can be held. `ha-test`: the deployment did not mend itself.
     Unhealthy = 4,
 }
 
@@ -82,6 +83,7 @@ async fn dispatch(command: Command, env: Env) -> Result<Exit> {
         Command::Setup { stage: Some(stage) } => setup::run(&env, &stage).await,
         Command::Plan { stage } => plan::run(&env, stage).await,
         Command::Probe(options) => probe::run(&env, &options).await,
+        Command::HaTest(options) => ha_test::run(&env, &options).await,
         Command::Completions { shell } => Ok(completions::completions(&env, shell)),
         Command::Man => completions::man(&env),
     }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::Value;
 
 pub use style::{Mark, Style};
 pub use text::{elapsed, table};
@@ -70,6 +71,11 @@ impl Ui {
     /// Something that happened in a run.
     pub fn event(&self, event: Event) {
         self.with(|progress| progress.event(event));
+    }
+
+    /// Something a command that only watches has seen: `line` for a person, `event` for a program.
+    pub fn seen(&self, line: &str, event: &Value) {
+        self.with(|progress| progress.seen(line, event));
     }
 
     /// A call, when the user wants to see calls.

@@ -44,6 +44,14 @@ impl Progress {
         }
     }
 
+    pub(super) fn seen(&mut self, line: &str, event: &Value) {
+        if self.json {
+            emit(event);
+        } else {
+            self.say(line);
+        }
+    }
+
     pub(super) fn call(&mut self, call: &Call) {
         if self.json {
             emit(&json!({
