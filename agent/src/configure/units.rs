@@ -42,11 +42,7 @@ pub(super) async fn settle(system: &dyn System, told: &BTreeSet<Consumer>) -> Re
     if told.contains(&Consumer::Systemd) {
         let command = Command::new("systemctl", ["daemon-reload"]).limit(LIMIT);
         system.run(&command).await?.success(&command)?;
-        // jicofo's unit of ours takes the place of a SysV script: links of its own start it at boot.
-        let units = Component::ALL.map(Component::unit);
-        let command =
-            Command::new("systemctl", ["enable", "--quiet"].into_iter().chain(units)).limit(LIMIT);
-        system.run(&command).await?.success(&command)?;
+        enable(system).await?;
         if system.exists(Path::new(layout::SWAP_FILE)) {
             let command =
                 Command::new("systemctl", ["enable", "--now", layout::SWAP_UNIT]).limit(LIMIT);
@@ -57,6 +53,27 @@ pub(super) async fn settle(system: &dyn System, told: &BTreeSet<Consumer>) -> Re
         }
     }
     Ok(())
+}
+
+/// Sees to it that boot starts the services: jicofo's unit of ours takes the place of a SysV script
+/// and has no links yet. Those that have are left alone, and init scripts too: for each of them
+/// systemctl would run update-rc.d and reload systemd.
+async fn enable(system: &dyn System) -> Result<()> {
+    let units = Component::ALL.map(Component::unit);
+    let asked = Command::new("systemctl", ["is-enabled"].into_iter().chain(units));
+    // Fails when none of them is; a unit that is not there has no line.
+    let output = system.run(&asked).await?;
+    let states: Vec<&str> = output.stdout.lines().collect();
+    let is_enabled = |index: usize| states.len() == units.len() && states[index] == "enabled";
+    let missing = (0..units.len()).filter(|index| !is_enabled(*index)).map(|index| units[index]);
+    let missing: Vec<&str> = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let command = Command::new("systemctl", ["enable", "--quiet"].into_iter().chain(missing))
+        .environment("SYSTEMCTL_SKIP_SYSV", "1")
+        .limit(LIMIT);
+    system.run(&command).await?.success(&command).map(drop)
 }
 
 /// Restarts the service if it is told; nginx reloads, which cuts nobody. jicofo's init script removes
@@ -95,4 +112,28 @@ pub(crate) async fn systemctl(system: &dyn System, verb: &str, component: Compon
     system.run(&command).await?.success(&command).map(drop).with_context(|| {
         Advice::new(format!("{verb} of {component}"), format!("journalctl -u {unit} -n 50"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::fake::Fake;
+
+    #[tokio::test]
+    async fn only_what_boot_would_not_start_is_enabled() {
+        let told = BTreeSet::from([Consumer::Systemd]);
+        let enabled = async |states: &str| {
+            let system = Fake::default();
+            system.answer("systemctl is-enabled", 0, states);
+            settle(&system, &told).await.unwrap();
+            let ran = system.ran();
+            ran.into_iter().filter(|line| line.starts_with("systemctl enable")).collect::<Vec<_>>()
+        };
+        assert_eq!(enabled("enabled\nenabled\nenabled\nenabled\n").await, [""; 0]);
+        assert_eq!(
+            enabled("enabled\ndisabled\nenabled\nenabled\n").await,
+            [format!("systemctl enable --quiet {}", Component::ALL[1].unit())]
+        );
+        assert_eq!(enabled("enabled\nenabled\nenabled\n").await[0].split(' ').count(), 7);
+    }
 }

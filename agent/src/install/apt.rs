@@ -1,5 +1,6 @@
 //! apt and dpkg: unattended, patient with other users of their locks, and never guessing.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -8,16 +9,23 @@ use jitsi_templates::settings::Repository;
 use super::keys::HELPER;
 use super::os::Os;
 use crate::advice::Advice;
-use crate::system::{Command, System};
+use crate::system::{Command, Owner, System};
 
 /// Unattended upgrades and cloud-init hold the lock for minutes on a fresh instance.
 const LOCK_WAIT: &str = "DPkg::Lock::Timeout=600";
+/// A clock that is behind finds lists from the future, which prove nothing bad; apt's default forgives
+/// 10 s. What guards against old lists, `Valid-Until`, stays (apt.conf(5), `Acquire::Max-FutureTime`).
+const FUTURE: &str = "Acquire::Max-FutureTime=86400";
 /// Longer than the lock wait and a slow mirror together.
 const LIMIT: Duration = Duration::from_mins(25);
 /// What the rest of the installation needs and a minimal image may lack.
 const PREREQUISITES: [&str; 3] = ["ca-certificates", "gpg", "openssl"];
-/// Installed before Jitsi so that apt does not choose another alternative of its dependencies.
+/// Named beside Jitsi's packages so that apt does not choose another alternative of their dependencies.
 const FOUNDATIONS: [&str; 3] = ["openjdk-17-jre-headless", "nginx", "prosody"];
+/// What packages ask before they start a service (Debian's `invoke-rc.d(8)`); 101 means no.
+const START_POLICY: &str = "/usr/sbin/policy-rc.d";
+const NO_STARTS: &str =
+    "#!/bin/sh\n# jitsi-agent installs, and starts everything once it is configured\nexit 101\n";
 
 fn get<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let options = ["-q", "-y", "-o", LOCK_WAIT, "-o", "Acquire::Retries=3"];
@@ -108,7 +116,7 @@ pub(super) async fn repair(system: &dyn System) -> Result<()> {
 
 /// Fetches the package lists; a repository that fails is an error, not a remark.
 pub(super) async fn update(system: &dyn System) -> Result<()> {
-    run(system, get(["-o", "APT::Update::Error-Mode=any", "update"])).await.map(drop)
+    run(system, get(["-o", "APT::Update::Error-Mode=any", "-o", FUTURE, "update"])).await.map(drop)
 }
 
 /// Tools the installation itself needs, from the distribution.
@@ -120,7 +128,7 @@ pub(super) async fn install_prerequisites(system: &dyn System, os: &Os) -> Resul
         return Ok(());
     }
     // Without error mode: sources of ours may be there from an earlier attempt, with a key missing.
-    run(system, get(["update"])).await?;
+    run(system, get(["-o", FUTURE, "update"])).await?;
     if os.ubuntu && !offers(system, "ruby-hocon", "").await? {
         tracing::info!("adding Ubuntu's universe");
         run(system, Command::new("add-apt-repository", ["-y", "universe"]).limit(LIMIT)).await?;
@@ -170,21 +178,36 @@ pub(super) async fn offers(system: &dyn System, package: &str, version: &str) ->
         .any(|offered| offered.trim().starts_with(version)))
 }
 
-/// Installs the site's packages, what they rest on first.
+/// Installs the site's packages and what they rest on. Nothing is started on the packages' own
+/// configuration, unless some of it runs already: Java alone takes seconds from the installation,
+/// and everything would be restarted with ours a moment later.
 pub(super) async fn install(
     system: &dyn System,
     wanted: &[&str],
     version: Option<&str>,
 ) -> Result<()> {
-    tracing::info!("installing {}", FOUNDATIONS.join(", "));
-    run(system, get_install(FOUNDATIONS)).await?;
     let pinned = version.map(|version| format!("jitsi-meet={version}"));
     tracing::info!("installing {}", pinned.as_deref().unwrap_or("jitsi-meet"));
     let packages = wanted.iter().map(|name| match &pinned {
         Some(pinned) if *name == "jitsi-meet" => pinned.as_str(),
         _ => name,
     });
-    run(system, get_install(packages)).await.map(drop)
+    let policy = Path::new(START_POLICY);
+    if states(system, wanted).await?.is_empty() && !system.exists(policy) {
+        system.write(policy, NO_STARTS.as_bytes(), 0o755, Owner::ROOT)?;
+    }
+    let installed = run(system, get_install(FOUNDATIONS.into_iter().chain(packages))).await;
+    allow_starts(system)?;
+    installed.map(drop)
+}
+
+/// Takes back what [`install`], or one that was killed, forbade.
+pub(super) fn allow_starts(system: &dyn System) -> Result<()> {
+    let policy = Path::new(START_POLICY);
+    if system.read(policy)?.is_some_and(|found| found == NO_STARTS.as_bytes()) {
+        system.remove(policy)?;
+    }
+    Ok(())
 }
 
 /// Keeps upgrades away: a new set of modules would run with the old set's configuration.
@@ -196,6 +219,8 @@ pub(super) async fn hold(system: &dyn System, wanted: &[&str]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
     use crate::system::fake::Fake;
 
@@ -245,12 +270,45 @@ mod tests {
     async fn pins_the_one_package_the_others_follow() {
         let system = Fake::default();
         install(&system, &WANTED, Some("2.0.9584-1")).await.unwrap();
-        let ran = system.ran();
-        assert!(ran[0].ends_with("openjdk-17-jre-headless nginx prosody"));
-        assert!(ran[1].ends_with("prosody jitsi-meet=2.0.9584-1"));
-        assert!(ran.iter().all(|line| line.contains("--no-install-recommends")
-            && line.contains("DPkg::Lock::Timeout=600")
-            && line.contains("--force-confold")));
+        let line = &system.ran()[1];
+        assert!(
+            line.ends_with("openjdk-17-jre-headless nginx prosody prosody jitsi-meet=2.0.9584-1")
+        );
+        assert!(line.contains("--no-install-recommends"));
+        assert!(line.contains("DPkg::Lock::Timeout=600") && line.contains("--force-confold"));
+    }
+
+    /// Whether apt found starts forbidden, when it was run with these packages there.
+    async fn forbidden(installed: &str) -> bool {
+        let system = Arc::new(Fake::default());
+        system.answer("dpkg-query", 1, installed);
+        let (machine, seen) = (Arc::downgrade(&system), Arc::new(Mutex::new(false)));
+        let look = Arc::clone(&seen);
+        system.answer_by("apt-get", move |_| {
+            *look.lock().unwrap() = machine.upgrade().unwrap().exists(Path::new(START_POLICY));
+            (100, "E: away".to_owned())
+        });
+        install(&*system, &WANTED, None).await.unwrap_err();
+        assert!(!system.exists(Path::new(START_POLICY)), "allowed again, whatever came of it");
+        let seen = *seen.lock().unwrap();
+        seen
+    }
+
+    #[tokio::test]
+    async fn nothing_is_started_by_a_first_installation() {
+        assert!(forbidden("").await);
+        assert!(!forbidden("prosody installed hold 13.0.1-1\n").await, "an upgrade restarts");
+    }
+
+    #[tokio::test]
+    async fn only_our_own_prohibition_is_taken_back() {
+        let (system, policy) = (Fake::default(), Path::new(START_POLICY));
+        system.write(policy, b"#!/bin/sh\nexit 101\n", 0o755, Owner::ROOT).unwrap();
+        install(&system, &WANTED, None).await.unwrap();
+        assert!(system.exists(policy), "an image's own stays");
+        system.write(policy, NO_STARTS.as_bytes(), 0o755, Owner::ROOT).unwrap();
+        allow_starts(&system).unwrap();
+        assert!(!system.exists(policy), "one that a killed installation left does not");
     }
 
     #[tokio::test]

@@ -38,6 +38,7 @@ pub async fn install(
     check_hardware(system)?;
     swap::make(system).await?;
     certificate::ensure(system, settings.domain.as_str()).await?;
+    apt::allow_starts(system)?;
     apt::repair(system).await?;
     retry("installing prerequisites", NETWORK_LIMIT, || async {
         apt::install_prerequisites(system, &os).await
@@ -84,6 +85,8 @@ pub async fn install(
     }
     write(system, &render(&versions)?).await?;
     retry("installing packages", NETWORK_LIMIT, || async {
+        // A full disk leaves packages half installed, and apt touches nothing else before.
+        apt::repair(system).await?;
         apt::install(system, &wanted, versions.jitsi_meet.as_deref()).await
     })
     .await?;
@@ -144,4 +147,97 @@ async fn write(system: &dyn System, files: &[OwnedFile]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config;
+    use crate::retry::is_hopeless;
+    use crate::secrets;
+    use crate::system::fake::Fake;
+
+    /// A bare Debian 12.
+    fn machine() -> Fake {
+        let system = Fake::with(&[
+            ("/etc/os-release", "ID=debian\nVERSION_CODENAME=bookworm\n"),
+            ("/proc/meminfo", "MemTotal: 8061000 kB\n"),
+            (layout::NGINX_CERTIFICATE, "certificate"),
+            (layout::NGINX_KEY, "key"),
+            ("/var/lib/jitsi-agent/keys/keyring", "binary key"),
+        ]);
+        let repositories = config::example().jitsi.apt;
+        let keys = [repositories.jitsi, repositories.prosody].map(|repository| {
+            format!("pub:-:4096:1:\nfpr:::::::::{}:\n", repository.key_fingerprint)
+        });
+        system.answer("gpg", 0, &keys.concat());
+        system
+    }
+
+    /// Lets the first `count` runs of what starts so fail with these words.
+    fn fail(system: &Fake, start: &str, count: u32, words: &'static str) {
+        let left = AtomicU32::new(count);
+        system.answer_by(start, move |_| {
+            let fails = left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                .is_ok();
+            if fails { (100, words.to_owned()) } else { (0, String::new()) }
+        });
+    }
+
+    async fn install_on(system: &Fake) -> Result<bool> {
+        let secrets = secrets::load_or_make(system, "i-1")?;
+        install(system, &config::example(), &secrets).await
+    }
+
+    fn held(system: &Fake) -> bool {
+        system.ran().last().is_some_and(|line| line.starts_with("apt-mark hold prosody jitsi-meet"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repositories_and_names_that_are_away_for_minutes_are_waited_for() {
+        let system = machine();
+        fail(&system, "/usr/lib/apt/apt-helper", 8, "E: Temporary failure resolving 'x.example'");
+        fail(&system, "apt-get", 8, "E: Failed to fetch http://x  503  Service Unavailable");
+        let start = Instant::now();
+        assert!(install_on(&system).await.unwrap());
+        assert!(held(&system));
+        assert!(start.elapsed() > Duration::from_mins(4), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_was_full_leaves_nothing_half_installed() {
+        let system = machine();
+        let full = "dpkg: error: failed to write (No space left on device)";
+        fail(&system, "apt-get -q -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 install", 1, full);
+        // Whole before, half installed once, whole after the repair.
+        let looks = AtomicU32::new(0);
+        system.answer_by("dpkg --audit", move |_| {
+            let half = looks.fetch_add(1, Ordering::SeqCst) == 2;
+            (0, if half { "The following packages are only half installed" } else { "" }.to_owned())
+        });
+        assert!(install_on(&system).await.unwrap());
+        assert!(held(&system));
+        let ran = system.ran();
+        let at = |words: &str| ran.iter().position(|line| line.contains(words)).unwrap();
+        let last = ran.iter().rposition(|line| line.contains(" install ")).unwrap();
+        assert!(at(" install ") < at("--configure -a") && at("--configure -a") < last, "{ran:#?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stays_away_is_given_up_with_its_last_words() {
+        let system = machine();
+        fail(&system, "apt-get", u32::MAX, "E: Unable to connect to mirror.example:80");
+        let start = Instant::now();
+        let error = install_on(&system).await.unwrap_err();
+        assert!(start.elapsed() <= NETWORK_LIMIT);
+        assert!(!is_hopeless(&error), "the whole is tried again while there is time");
+        let words = format!("{error:#}");
+        assert!(words.starts_with("updating package lists: gave up after "), "{words}");
+        assert!(words.ends_with("E: Unable to connect to mirror.example:80"), "{words}");
+    }
 }
