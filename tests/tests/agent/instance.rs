@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::Server;
+use crate::server::{Clock, Server};
 
 pub(crate) struct Instance {
     root: TempDir,
@@ -303,6 +303,7 @@ pub(crate) struct Aws {
     server: Server,
     nothing_waits: Arc<AtomicBool>,
     no_topic: Arc<AtomicBool>,
+    pub(crate) clock: Clock,
 }
 
 impl Aws {
@@ -311,7 +312,17 @@ impl Aws {
         let idle = Arc::clone(&nothing_waits);
         let no_topic = Arc::<AtomicBool>::default();
         let missing = Arc::clone(&no_topic);
-        let server = Server::new(move |request| {
+        let clock = Clock::default();
+        let judge = clock.clone();
+        let server = Server::with_clock(clock.clone(), move |request| {
+            if judge.refuses(request) {
+                return (
+                    403,
+                    "<ErrorResponse><Error><Type>Sender</Type><Code>SignatureDoesNotMatch</Code><Message>\
+                     Signature expired</Message></Error></ErrorResponse>"
+                        .to_owned(),
+                );
+            }
             let action = ["CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "Publish"]
                 .into_iter()
                 .find(|action| request.contains(&format!("Action={action}&")));
@@ -335,7 +346,7 @@ impl Aws {
                 None => (400, String::new()),
             }
         });
-        Self { server, nothing_waits, no_topic }
+        Self { server, nothing_waits, no_topic, clock }
     }
 
     /// Lets there be no topic.

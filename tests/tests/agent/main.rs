@@ -131,6 +131,21 @@ fn a_dying_instance_refuses_new_rooms_waits_for_people_and_tells_the_hook() {
 }
 
 #[test]
+fn a_clock_an_hour_off_delays_no_answer_to_aws() {
+    for ahead in [3600, -3600] {
+        let instance = Instance::new();
+        instance.aws.clock.set_ahead(ahead);
+        let mut agent = instance.run_agent();
+        instance.aws.wait_for(PATIENCE, |call| {
+            call.contains("Action=RecordLifecycleActionHeartbeat&")
+                && !instance.aws.clock.refuses(call)
+        });
+        agent.kill();
+        assert!(!agent.log().contains("Signature expired"), "{}", agent.log());
+    }
+}
+
+#[test]
 fn a_recommendation_to_leave_is_said_and_ends_nothing() {
     let instance = Instance::new();
     let recommendation = json!({ "noticeTime": "2026-11-20T21:38:00Z" }).to_string();

@@ -3,8 +3,12 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 
 /// One request: `METHOD path`, headers, body, in this order, separated by lines.
 type Answer = dyn Fn(&str) -> (u16, String) + Send + Sync;
@@ -14,8 +18,49 @@ pub(crate) struct Server {
     seen: Arc<(Mutex<Vec<String>>, Condvar)>,
 }
 
+/// A server's clock, so many seconds ahead of the machine's.
+#[derive(Clone, Default)]
+pub(crate) struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    pub(crate) fn set_ahead(&self, seconds: i64) {
+        self.0.store(seconds, Ordering::SeqCst);
+    }
+
+    fn now(&self) -> DateTime {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        DateTime::from_secs(now.as_secs().cast_signed() + self.0.load(Ordering::SeqCst))
+    }
+
+    /// Whether AWS would refuse the request for the time it was signed at (5 minutes either way).
+    pub(crate) fn refuses(&self, request: &str) -> bool {
+        let signed = request.lines().find_map(|line| line.strip_prefix("x-amz-date: "));
+        signed.is_none_or(|signed| {
+            // `20261121T014500Z`
+            let time = format!(
+                "{}-{}-{}:{}:{}",
+                &signed[..4],
+                &signed[4..6],
+                &signed[6..11],
+                &signed[11..13],
+                &signed[13..]
+            );
+            let signed = DateTime::from_str(&time, Format::DateTime).expect("a time");
+            (signed.secs() - self.now().secs()).abs() > 300
+        })
+    }
+}
+
 impl Server {
     pub(crate) fn new(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
+        Self::with_clock(Clock::default(), answer)
+    }
+
+    /// The same, with a clock of its own.
+    pub(crate) fn with_clock(
+        clock: Clock,
+        answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let seen = Arc::<(Mutex<Vec<String>>, Condvar)>::default();
@@ -24,7 +69,8 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
-                thread::spawn(move || while exchange(&stream, &*answer, &log).is_some() {});
+                let clock = clock.clone();
+                thread::spawn(move || while exchange(&stream, &*answer, &log, &clock).is_some() {});
             }
         });
         Self { address, seen }
@@ -66,6 +112,7 @@ fn exchange(
     mut stream: &TcpStream,
     answer: &Answer,
     log: &(Mutex<Vec<String>>, Condvar),
+    clock: &Clock,
 ) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
@@ -88,10 +135,11 @@ fn exchange(
     log.0.lock().unwrap().push(request);
     log.1.notify_all();
     let length = text.len();
+    let date = clock.now().fmt(Format::HttpDate).ok()?;
     // The header belongs to the metadata service's tokens; it disturbs nobody else.
     write!(
         stream,
-        "HTTP/1.1 {status} X\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\n\
+        "HTTP/1.1 {status} X\r\ndate: {date}\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\n\
          content-length: {length}\r\n\r\n{text}"
     )
     .ok()
