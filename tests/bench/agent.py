@@ -1,6 +1,7 @@
 """Measures the release agent on an instance of the sandbox, deployed by the release deployer with its defaults."""
 
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -11,15 +12,15 @@ from yardstick.ours import Ours
 from yardstick.region import Region
 
 from .boot import UNITS, Boot, length, moment
-from .figures import Figure, percentile
+from .figures import Figure, finite, percentile
 
 INSIDE = Path(__file__).with_name("inside")
 DOMAIN = "meet.example.org"
 WATCHING = 130  # seconds; two meetings at least, at one a minute
 RATE, LOAD = 200, 30  # requests a second, seconds
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
 COMMANDS = 9  # runs of each command
 BOOT_LIMIT = 900  # seconds
-ENOUGH_LOOKS = 15  # seconds that looking goes on after `setup all`
 
 
 def say(text: str) -> None:
@@ -47,7 +48,7 @@ class Instance:
         done = subprocess.run([*self._enter, *argv], capture_output=True, text=True, timeout=timeout, check=True)
         return done.stdout
 
-    def script(self, name: str, *arguments: object, timeout: float = 300) -> dict:
+    def script(self, name: str, *arguments: object, timeout: float = 300) -> dict | list:
         source = (INSIDE / f"{name}.py").read_text()
         return json.loads(self.run("python3", "-c", source, *map(str, arguments), timeout=timeout))
 
@@ -109,15 +110,14 @@ def deploy(region: Region, binaries: Path, directory: Path) -> tuple[Instance, B
         instance, looks = begin_looking(region, setup)
         if setup.wait(timeout=BOOT_LIMIT) != 0:
             raise RuntimeError(f"setup all failed: {site.log.read_text()}")
-        time.sleep(ENOUGH_LOOKS)
         told = looks.communicate(timeout=30)[0]
     finally:
         setup.kill()
         setup.wait()
-    lines = instance.lines()
-    ended = next(at for at, line in lines if line.endswith(": CONTINUE"))
     if instance.show("jitsi-agent", "NRestarts") != "0":
         raise RuntimeError("the agent was restarted while it booted")
+    lines = instance.lines()
+    ended = next(at for at, line in lines if line.endswith(": CONTINUE"))
     return instance, Boot(
         began=moment(instance.show("jitsi-agent", "ExecMainStartTimestamp")),
         ended=ended,
@@ -145,8 +145,8 @@ def load_by_nginx(region: Region, instance: Instance) -> dict:
     names = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout.split()
     balancer = next(name for name in names if name.startswith(f"{region.known['prefix']}-lb-"))
     argv = ["https", instance.address, "443", "/healthz", str(RATE), str(LOAD)]
-    enter = ["ip", "netns", "exec", balancer]
-    done = subprocess.run([*enter, sys.executable, INSIDE / "load.py", *argv], capture_output=True, text=True, check=True)
+    command = ["ip", "netns", "exec", balancer, sys.executable, INSIDE / "load.py", *argv]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -156,15 +156,7 @@ def load_direct(instance: Instance) -> dict:
 
 def command(instance: Instance, name: str) -> dict:
     """Milliseconds of `jitsi-agent NAME` when there is nothing to do."""
-    timed = (
-        "import json, subprocess, sys, time\n"
-        "def once():\n"
-        " began = time.perf_counter(); done = subprocess.run(sys.argv[1:3], capture_output=True, text=True, check=True)\n"
-        " assert done.stdout == 'nothing to do\\n', done.stdout\n"
-        " return (time.perf_counter() - began) * 1000\n"
-        "print(json.dumps([once() for _ in range(int(sys.argv[3]))]))"
-    )
-    took = json.loads(instance.run("python3", "-c", timed, "jitsi-agent", name, str(COMMANDS)))
+    took = instance.script("command", COMMANDS, "jitsi-agent", name)
     return {"median_ms": statistics.median(took), "most_ms": max(took)}
 
 
@@ -189,7 +181,7 @@ def result(cold: float, size: int, boot: Boot, watch: dict, loads: dict, command
     slow = {}
     for way, told in loads.items():
         # A request without a good answer took forever.
-        told["milliseconds"] += [float("inf")] * told["failed"]
+        told["milliseconds"] += [math.inf] * told["failed"]
         slow[way] = percentile(told["milliseconds"], 0.99)
     figures = [
         Figure("sandbox: cold start", 60, cold, "s"),
@@ -207,8 +199,7 @@ def result(cold: float, size: int, boot: Boot, watch: dict, loads: dict, command
     requests = {
         way: {
             "requests": len(told["milliseconds"]), "failed": told["failed"],
-            **{f"p{share}": percentile(told["milliseconds"], share / 100) for share in (50, 90, 99)},
-            "most": max(told["milliseconds"]),
+            **{name: finite(percentile(told["milliseconds"], share)) for name, share in SHARES.items()},
         }
         for way, told in loads.items()
     }  # fmt: skip
@@ -236,9 +227,10 @@ def details(result: dict) -> str:
     ]
     lines += [f"  {own['seconds']:6.2f} s from {own['at']:5.1f} s  {own['until'][:90]}" for own in boot["own"]]
     for way, told in result["healthz_ms"].items():
-        times = "  ".join(f"{name} {told[name]:.2f}" for name in ("p50", "p90", "p99", "most"))
+        times = "  ".join(f"{name} {told[name] or math.inf:.2f}" for name in SHARES)
         lines.append(f"/healthz, {way}: {told['requests']} requests, {told['failed']} failed, ms: {times}")
     for meeting in result["meetings"]:
-        lines.append("meeting: held in {took_ms:.0f} ms, {processor_ms:.1f} ms of it the agent's processor time".format(**meeting))
+        line = "meeting: held in {took_ms:.0f} ms with {processor_ms:.1f} ms of the agent's processor time"
+        lines.append(line.format(**meeting))
     lines.append(f"agent: at most {result['most_resident_mib']:.2f} MiB resident so far")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """A figure with its bar, and the table of all."""
 
+import math
 from dataclasses import dataclass
 
 KINDS = {"ms": 1, "s": 2, "%": 3, "MiB": 2, "MB": 1, "": 2}  # unit: decimals
@@ -25,7 +26,8 @@ class Figure:
 
     def as_dict(self) -> dict:
         unit = {"unit": self.unit} if self.unit else {}
-        return {"figure": self.name, "bar": self.bar, "measured": self.measured, **unit, "missed": self.missed}
+        measured = finite(self.measured)
+        return {"figure": self.name, "bar": self.bar, "measured": measured, **unit, "missed": self.missed}
 
 
 def table(figures: list[Figure]) -> str:
@@ -42,3 +44,8 @@ def percentile(values: list[float], share: float) -> float:
     """The least value that at least `share` of all do not exceed (nearest rank)."""
     ordered = sorted(values)
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+
+
+def finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None
