@@ -34,8 +34,9 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=[s.key for s in SCENARIOS],
                         help="only this harm; repeatable")
     arguments = parser.parse_args()
-    # The end by SIGTERM cleans up as the one by Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Both ends clean up, also where a shell started this in the background with Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     directory = arguments.directory.resolve()
     region = Region(arguments.root, directory / "sandbox")
     region.down()  # what a killed run left
@@ -46,7 +47,8 @@ def main() -> int:
         say("interrupted")
         return 130
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         say("removing everything")
         region.down()
 
