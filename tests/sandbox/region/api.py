@@ -8,6 +8,8 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import formatdate
 from urllib.parse import parse_qs
 
 from moto.iam.access_control import IAMRequestBase
@@ -27,6 +29,7 @@ from .world import World, log
 IAMRequestBase.check_signature = lambda self: None
 # Services whose answers are JSON; the others speak XML.
 JSON_SERVICES = ("acm", "events", "ssm", "logs", "tagging", "secretsmanager", "fis")
+SKEW_LIMIT = 15 * 60  # seconds between a signature's time and AWS's
 Control = Callable[[str, str, dict], dict | None]
 
 
@@ -50,6 +53,12 @@ class Application:
             return self._knobs(environ, start_response, path.removeprefix("/sandbox/"))
         if self.world.knobs.api_latency:
             time.sleep(self.world.knobs.api_latency)
+        ahead = self.world.knobs.clock_ahead
+        start_response = dated(start_response, ahead)
+        if (signed := signed_at(environ)) is not None and abs(time.time() + ahead - signed) > SKEW_LIMIT:
+            service, _ = called(environ)
+            code = "RequestTimeTooSkewed" if service == "s3" else "SignatureDoesNotMatch"
+            return refuse(Fault(1, code=code, status=403), service, start_response)
         if self.world.knobs.faults and not path.startswith("/moto-api"):
             service, action = called(environ)
             for fault in self.world.knobs.faults:
@@ -69,6 +78,23 @@ class Application:
             status, answer = "400 Bad Request", {"error": str(error)}
         start_response(status, [("Content-Type", "application/json")])
         return [json.dumps(answer, indent=1, default=str).encode() + b"\n"]
+
+
+def signed_at(environ) -> float | None:
+    """When the caller says it signed, in seconds since 1970."""
+    text = environ.get("HTTP_X_AMZ_DATE", "")
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def dated(start_response, ahead: float):
+    """Answers bear AWS's time, by which clients correct theirs."""
+    def start(status, headers, *rest):
+        kept = [(name, value) for name, value in headers if name.lower() != "date"]
+        return start_response(status, [*kept, ("Date", formatdate(time.time() + ahead, usegmt=True))], *rest)
+    return start
 
 
 def called(environ) -> tuple[str, str]:

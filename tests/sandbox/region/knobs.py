@@ -62,6 +62,7 @@ class Knobs:
     faults: list[Fault] = field(default_factory=list)
     zones_out: set[str] = field(default_factory=set)
     api_latency: float = 0.0  # seconds added to every answer
+    clock_ahead: float = 0.0  # seconds AWS's clock is ahead of the instances'
 
     def change_delays(self, changes: dict) -> None:
         """Sets the named delays; an unknown name is an error."""
@@ -77,4 +78,5 @@ class Knobs:
             "faults": [asdict(f) for f in self.faults],
             "zones_out": sorted(self.zones_out),
             "api_latency": self.api_latency,
+            "clock_ahead": self.clock_ahead,
         }

@@ -105,6 +105,9 @@ class Plane:
                 case ("PUT", ["latency"]):
                     knobs.api_latency = float(body["seconds"])
                     return knobs.as_dict()
+                case ("PUT", ["clock"]):
+                    knobs.clock_ahead = float(body["ahead"])
+                    return knobs.as_dict()
                 case ("PUT", ["faults"]):
                     knobs.faults = [Fault(**fault) for fault in body["faults"]]
                     return knobs.as_dict()
