@@ -50,6 +50,13 @@ def test_second_run_changes_nothing(workplace):
     assert workplace.steady() == instance
 
 
+def test_killed_instance_is_replaced_and_mailed(workplace, tmp_path):
+    first = workplace.steady()
+    survives(workplace, tmp_path, "--kill", "instance")
+    workplace.steady(other_than=first)
+    assert any(first in mail for mail in workplace.mail())
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_killed_service_heals_in_place(workplace, unit):
     instance = workplace.steady()
@@ -103,16 +110,10 @@ def test_blocked_udp_makes_unready_and_says_so(workplace):
         group.resume_processes(AutoScalingGroupName=NAME, ScalingProcesses=["ReplaceUnhealthy"])
 
 
-def test_killed_instance_is_replaced_and_mailed(workplace, tmp_path):
-    first = workplace.steady()
-    survives(workplace, tmp_path, "--kill", "instance")
-    workplace.steady(other_than=first)
-    assert any(first in mail for mail in workplace.mail())
-
-
 def test_zone_outage_moves_the_site(workplace, tmp_path):
     first = workplace.steady()
     zone = zone_of(workplace, first)
+    wait_for("the end of the killed instance's termination hook", lambda: alone(workplace, first), 240)
     survives(workplace, tmp_path, "--zone-outage")
     second = workplace.steady(other_than=first)
     assert zone_of(workplace, second) != zone
@@ -183,6 +184,11 @@ def survives(workplace: Workplace, reports: Path, *harm: str) -> None:
 
 def zone_of(workplace: Workplace, instance: str) -> str:
     return next(i["zone"] for i in workplace.state()["instances"] if i["id"] == instance)
+
+
+def alone(workplace: Workplace, instance: str) -> bool:
+    """Whether the group has no other member; a dead one stays until its termination hook times out."""
+    return [i["id"] for i in workplace.state()["instances"] if i["lifecycle"]] == [instance]
 
 
 def console(workplace: Workplace, instance: str) -> str:
