@@ -139,6 +139,21 @@ def test_ec2_health_alone_never_sees_a_bad_target(sandbox):
     assert site.health(first) == ["unhealthy"]
 
 
+def test_what_is_suspended_is_not_done(sandbox):
+    site = Site(sandbox, hooks=False)
+    first = site.in_service()
+    site.asg.suspend_processes(AutoScalingGroupName="site", ScalingProcesses=["ReplaceUnhealthy"])
+    from region.health import CheckResult
+
+    sandbox.health = CheckResult(False, "Target.Timeout", "Request timed out")
+    sandbox.after(60)
+    assert [m["InstanceId"] for m in site.members()] == [first]
+    site.asg.resume_processes(AutoScalingGroupName="site", ScalingProcesses=["ReplaceUnhealthy"])
+    sandbox.health = CheckResult(True)
+    sandbox.after(20)
+    assert [m["InstanceId"] for m in site.members()] != [first]
+
+
 def test_zone_outage_moves_the_instance_to_the_other_zone(sandbox):
     site = Site(sandbox, hooks=False)
     first = site.in_service()
