@@ -112,7 +112,8 @@ pub struct Watch {
     pub component_interval: u64,
     /// Seconds between two meetings held by the probe.
     pub meeting_interval: u64,
-    /// Failed probes in a row after which the instance is unready.
+    /// A fault that has lasted this many `component_interval`s, since the first probe that found it,
+    /// makes the instance unready.
     pub strikes: u32,
     /// Longest time, in seconds, an unready verdict waits while media still flows.
     pub media_grace: u64,

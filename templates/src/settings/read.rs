@@ -193,7 +193,7 @@ impl Watch {
                 default.meeting_interval,
                 integer(10..=3600, "seconds"),
             ),
-            strikes: table.or("strikes", default.strikes, integer(1..=20, "failed probes")),
+            strikes: table.or("strikes", default.strikes, integer(1..=20, "intervals")),
             media_grace: table.or("media_grace", default.media_grace, integer(0..=3600, "seconds")),
         }
     }
