@@ -1,0 +1,143 @@
+"""Looks ten times a second at what an instance says of itself, by a monotonic clock: `/healthz` as the load
+balancer sees it, through nginx, and the agent's own account of it on loopback."""
+
+import http.client
+import json
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from region import netns
+
+STEP = 0.1  # seconds between two looks: figures are exact to that
+LOOK_LIMIT = 1.0  # a load balancer that waits for seconds sees no answer
+_ANY_CERTIFICATE = ssl._create_unverified_context()
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP from inside the instance's network namespace."""
+
+    def __init__(self, namespace: str, port: int, tls: bool) -> None:
+        super().__init__("127.0.0.1", port, timeout=LOOK_LIMIT)
+        self._namespace, self._tls = namespace, tls
+
+    def connect(self) -> None:
+        self.sock = netns.connect(self._namespace, "127.0.0.1", self.port, LOOK_LIMIT)
+        if self._tls:
+            self.sock = _ANY_CERTIFICATE.wrap_socket(self.sock, server_hostname="any")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One moment."""
+
+    public: int | None  # status of /healthz through nginx; None: no answer
+    named: tuple[str, ...] = ()  # the parts /status calls ill or missing
+    phase: str = ""
+    room: str = ""  # of the newest meeting
+    held: bool = False
+    restarts: tuple[int, ...] = ()
+
+    @property
+    def well(self) -> bool:
+        return self.public == 200 and not self.named and self.held
+
+
+@dataclass
+class Timeline:
+    """Every change, with its time."""
+
+    changes: list[tuple[float, Look]] = field(default_factory=list)
+
+    def add(self, at: float, look: Look) -> None:
+        if not self.changes or self.changes[-1][1] != look:
+            self.changes.append((at, look))
+
+    def first(self, since: float, wanted) -> float | None:
+        """Seconds from `since` until a look was as wanted."""
+        found = next((at for at, look in self.changes if at >= since and wanted(look)), None)
+        return None if found is None else found - since
+
+    def well_since(self, since: float, old_room: str) -> float | None:
+        """When it became well for good, proven by a meeting in another room; None while it is not."""
+        start = None
+        for at, look in reversed(self.changes):
+            if not look.well or at < since or look.room == old_room:
+                break
+            start = at
+        return start
+
+
+class Prober:
+    """Looks until it is ended."""
+
+    def __init__(self, namespace: str) -> None:
+        self.timeline = Timeline()
+        self._namespace = namespace
+        self._public: int | None = None
+        self._status: dict = {}
+        self._ending = threading.Event()
+        self._lock = threading.Lock()
+        for ask in (self._ask_public, self._ask_status):
+            threading.Thread(target=self._repeat, args=(ask,), daemon=True).start()
+
+    def end(self) -> None:
+        self._ending.set()
+
+    def now(self) -> Look:
+        with self._lock:
+            return self._look()
+
+    def _repeat(self, ask) -> None:
+        while not self._ending.is_set():
+            began = time.monotonic()
+            note = ask()
+            with self._lock:
+                note()
+                self.timeline.add(time.monotonic(), self._look())
+            self._ending.wait(max(0.0, STEP - (time.monotonic() - began)))
+
+    def _ask_public(self):
+        status, _ = self._get(443, "/healthz", tls=True)
+
+        def note():
+            self._public = status
+        return note
+
+    def _ask_status(self):
+        status, body = self._get(8008, "/status")
+
+        def note():
+            self._status = json.loads(body) if status == 200 else {"missing": ["agent: no answer"]}
+        return note
+
+    def _get(self, port: int, path: str, tls: bool = False) -> tuple[int | None, bytes]:
+        connection = _Connection(self._namespace, port, tls)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            return None, b""
+        finally:
+            connection.close()
+
+    def _look(self) -> Look:
+        status = self._status
+        meeting = status.get("meeting") or {}
+        components = status.get("components") or []
+        named = [m.split(":")[0] for m in status.get("missing", [])]
+        named += [c["component"] for c in components if not c["ok"]]
+        report = meeting.get("report", {})
+        return Look(
+            self._public, tuple(sorted(set(named))), status.get("phase", ""), report.get("room", ""),
+            report.get("outcome") == "held", tuple(c["restarts"] for c in components),
+        )
+
+
+def dump(timeline: Timeline, origin: float, path: Path) -> None:
+    """Every change as a line, for whoever wonders about a figure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{at - origin:8.1f}  {look}\n" for at, look in timeline.changes))

@@ -1,0 +1,237 @@
+"""Faults while an instance boots, from the bare image to ready, and what a running agent survives: being killed in
+every phase, a reboot, another public address, a second run."""
+
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from .deployment import Deployment, Instance, dropping, wait_for
+from .prober import Prober, dump
+from .table import Figure
+from .test_faults import bring_back
+
+READY_LIMIT = 240  # seconds on a busy machine; an undisturbed boot takes 30
+
+
+class Boot:
+    """An instance from its launch on."""
+
+    def __init__(self, deployment: Deployment, figures, key: str) -> None:
+        self.began = time.monotonic()
+        self.figures, self.key = figures, key
+        self.instance = deployment.launch()
+        wait_for("a network", (Path("/run/netns") / self.instance.namespace).exists, 60, every=0.05)
+        self.prober: Prober = self.instance.prober()
+
+    def phase(self, phase: str, limit: float = READY_LIMIT) -> None:
+        wait_for(f"phase {phase}", lambda: self.prober.now().phase == phase, limit, every=0.02)
+
+    def ready(self) -> float:
+        """Seconds from the launch until ready."""
+        wait_for("a well instance", lambda: self.prober.now().well, READY_LIMIT)
+        return time.monotonic() - self.began
+
+    def never_lied(self) -> bool:
+        """Whether /healthz was never 200 before a meeting was held, once the site was configured. Before that the
+        packages' own site may answer anything: the launch hook keeps the load balancer away."""
+        changes = self.prober.timeline.changes
+        # The two answers a look is made of come up to a tenth of a second apart.
+        return not any(look.phase == "prove" and look.public == 200 and not look.held and until - at > 0.5
+                       for (at, look), (until, _) in pairwise(changes))
+
+    def end(self) -> None:
+        self.prober.end()
+        dump(self.prober.timeline, self.began, self.figures.path.parent / f"{self.key}.txt")
+        (self.figures.path.parent / f"{self.key}.log").write_text(self.instance.console())
+        self.instance.terminate()
+
+
+@pytest.fixture
+def boot(deployment, figures, request):
+    made = []
+
+    def start() -> Boot:
+        made.append(Boot(deployment, figures, request.node.name.removeprefix("test_")))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.end()
+
+
+def note(boot: Boot, words: str, lasts: float | None, ready: float, text: str = "") -> None:
+    boot.figures.add(boot.key, Figure(words, lasts, None, 0.0, "503 or no answer", ready, text))
+    assert boot.never_lied()
+
+
+def test_boot(boot):
+    patient = boot()
+    note(patient, "none: launched from the bare image", None, patient.ready())
+
+
+def test_packages_down(boot, deployment):
+    deployment.knob("PUT", "packages", {"down": True})
+    patient = boot()
+    try:
+        time.sleep(120)
+        assert not patient.prober.now().well
+    finally:
+        deployment.knob("PUT", "packages", {"down": False})
+    patient.began = time.monotonic()
+    note(patient, "package repositories down from the launch on", 120, patient.ready())
+
+
+def test_names_down(boot):
+    patient = boot()
+    patient.instance.network(dropping("udp dport 53, tcp dport 53"))
+    time.sleep(60)
+    patient.instance.network("")
+    patient.began = time.monotonic()
+    note(patient, "DNS down from the launch on", 60, patient.ready(),
+         "the sandbox's repositories and AWS have addresses, not names: nothing waits for it")
+
+
+def test_agent_truncated(boot, deployment):
+    bucket, key, body = deployment.agent_object()
+    s3 = deployment.client("s3")
+    s3.put_object(Bucket=bucket, Key=key, Body=body[: len(body) // 2])
+    try:
+        patient = boot()
+        wait_for("a refusal", lambda: "SHA-256" in patient.instance.console(), 120)
+        time.sleep(30)
+    finally:
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    patient.began = time.monotonic()
+    note(patient, "half of the agent downloaded", 30, patient.ready())
+
+
+def test_clock_an_hour_off(boot, deployment):
+    """The container has the machine's clock, so it is AWS's that differs: to the instance that is the same."""
+    deployment.knob("PUT", "clock", {"ahead": 3600})
+    try:
+        patient = boot()
+        ready = patient.ready()
+        # Before ready nothing of AWS but the agent's binary is needed; the hooks come after.
+        log = wait_for("an answer of AWS to the agent", lambda: heard(patient.instance), 60, every=0.5)
+    finally:
+        deployment.knob("PUT", "clock", {"ahead": 0})
+    assert "RequestTimeTooSkewed" not in log and "SignatureDoesNotMatch" not in log
+    note(patient, "clock an hour slow", None, ready, "user-data and the SDK take AWS's time from its refusal")
+
+
+def heard(instance: Instance) -> str | None:
+    """The agent's log, once the hook has answered."""
+    log = instance.run("journalctl -u jitsi-agent -o cat", check=False)
+    return log if "waits for nothing" in log or "told the hook" in log else None
+
+
+def test_agent_killed_in_every_phase(boot):
+    patient = boot()
+    kill = "systemctl kill --signal=KILL --kill-whom=main jitsi-agent"
+    began = time.monotonic()
+    patient.phase("install")
+    # In the middle of unpacking: dpkg goes on a while, and leaves half an installation.
+    wait_for("dpkg at work", lambda: patient.instance.run("pgrep -x dpkg || :"), 120, every=0.02)
+    patient.instance.run("systemctl kill --signal=KILL jitsi-agent")
+    patient.phase("discover")
+    patient.phase("configure")
+    patient.instance.run(kill)
+    patient.phase("discover")
+    patient.phase("prove")
+    patient.instance.run(kill)
+    patient.phase("discover")
+    patient.phase("watch")
+    patient.began = began
+    note(patient, "agent: kill -9 in install (with dpkg), configure and prove", None, patient.ready())
+
+
+@pytest.mark.quick
+def test_agent_killed_while_it_watches(member, figures):
+    course(member, figures, "agent-killed-watching", "agent: kill -9 while it watches",
+           lambda: member.run("systemctl kill --signal=KILL jitsi-agent"), 30)
+
+
+def test_agent_killed_while_it_asks_who_it_is(member, figures):
+    prober = member.prober()
+    try:
+        bring_back(member, prober)
+        room = prober.now().room
+        member.run("systemctl stop jitsi-agent")
+        member.network(dropping("ip daddr 169.254.169.254"))
+        member.run("systemctl start jitsi-agent")
+        time.sleep(5)
+        assert prober.now().phase == "discover"
+        member.run("systemctl kill --signal=KILL jitsi-agent")
+        time.sleep(5)
+        member.network("")
+        began = time.monotonic()
+        since = settle(prober, began, room, 60)
+        figures.add("agent-killed-discovering", Figure(
+            "agent: kill -9 while the metadata service is silent", 10, None, 0.0, "503 or no answer", since - began))
+    finally:
+        prober.end()
+
+
+@pytest.mark.quick
+def test_a_second_run_changes_and_restarts_nothing(member):
+    prober = member.prober()
+    try:
+        bring_back(member, prober)
+    finally:
+        prober.end()
+    units = "nginx prosody jicofo jitsi-videobridge2"
+    state = (f"systemctl show -p MainPID -p ExecMainStartTimestampMonotonic {units}; "
+             "find /etc /usr/share/jitsi-meet -xdev -type f -printf '%p %T@ %i\\n' | sort")
+    before = member.run(state)
+    began = time.monotonic()
+    member.run("jitsi-agent install && jitsi-agent configure && systemctl restart jitsi-agent")
+    prober = member.prober()
+    try:
+        time.sleep(1)
+        wait_for("a well instance", lambda: prober.now().well, 60)
+    finally:
+        prober.end()
+    assert member.run(state) == before
+    assert time.monotonic() - began < 30
+
+
+def test_reboot(member, figures):
+    course(member, figures, "reboot", "instance rebooted",
+           lambda: member.deployment.client("ec2").reboot_instances(InstanceIds=[member.identifier]), 120)
+
+
+def test_another_public_address(member, figures):
+    ec2 = member.deployment.client("ec2")
+    address = ec2.allocate_address(Domain="vpc")
+    course(member, figures, "address", "another public address",
+           lambda: ec2.associate_address(InstanceId=member.identifier, AllocationId=address["AllocationId"]), 150,
+           "the metadata service is asked every minute")
+    assert address["PublicIp"] in member.run("cat /etc/jitsi/videobridge/jvb.conf")
+
+
+def course(member: Instance, figures, key: str, words: str, begin, limit: float, text: str = "") -> None:
+    """A fault whose end the agent brings about."""
+    prober = member.prober()
+    began = time.monotonic()
+    try:
+        bring_back(member, prober)
+        room, began = prober.now().room, time.monotonic()
+        begin()
+        healed = settle(prober, began, room, limit) - began
+        line = prober.timeline
+        told = line.first(began, lambda look: look.public != 200)
+        answer = "" if told is None else next(str(l.public or "no answer") for a, l in line.changes if a == began + told)
+        figures.add(key, Figure(words, None, line.first(began, lambda look: bool(look.named)), told, answer, healed, text))
+    finally:
+        prober.end()
+        dump(prober.timeline, began, figures.path.parent / f"{key}.txt")
+
+
+def settle(prober: Prober, began: float, room: str, limit: float) -> float:
+    def settled():
+        since = prober.timeline.well_since(began, room)
+        return since if since is not None and time.monotonic() > since + 4 else None
+
+    return wait_for("a well instance", settled, limit, every=0.2)
