@@ -13,7 +13,6 @@ use super::{
 use crate::{
     args,
     config::Config,
-    engine::{Event as Work, Key},
     error::Hinted,
     ha_test::{
         self, Event, Ways,
@@ -51,17 +50,20 @@ pub(super) async fn run(env: &Env, options: &args::HaTest) -> Result<Exit> {
     confirm(env, &config, &deployment, &plan)?;
 
     let ui = env.ui.clone();
-    ui.event(Work::Started { key: Key::Instance, name: config.name.as_str().to_owned() });
     let tell = |event: Event<'_>| match event {
         Event::Happened(line) => happened(&ui, line),
-        Event::Waiting(what) => ui.event(Work::Waiting { key: Key::Instance, what }),
+        Event::Waiting(what) => ui.watching(&what),
     };
     let (report, ended) = ha_test::run(&session.cx, &deployment, plan, ways, tell).await?;
     files::write(&report, &page).await?;
     env.ui.document("ha-test", &Document { report: &report, page: &page });
     env.ui.result(&format!("{}\nreport: {}", report.text(env.ui.style()), page.display()));
     ended?;
-    Ok(if report.passed { Exit::Done } else { Exit::Unhealthy })
+    if report.passed {
+        return Ok(Exit::Done);
+    }
+    env.ui.next("jitsi-aws probe");
+    Ok(Exit::Unhealthy)
 }
 
 /// The report, and where its page is.

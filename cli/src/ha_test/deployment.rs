@@ -9,7 +9,11 @@ use aws_sdk_cloudwatch::{
 };
 use jitsi_templates::layout::{METRICS_DEPLOYMENT, METRICS_NAMESPACE};
 
-use super::{harm::Victim, look, sight::Sight};
+use super::{
+    harm::Victim,
+    look,
+    sight::{Member, Sight},
+};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -77,7 +81,10 @@ impl Deployment {
 
 /// The one instance, if all is well with it.
 fn victim(sight: &Sight) -> Result<Victim, Hinted> {
-    let members = || sight.instances.iter().filter(|(_, member)| member.lifecycle.is_some());
+    // A dead one's entry may stay until its terminate hook runs out.
+    let there =
+        |member: &Member| member.lifecycle.is_some() && member.ec2.as_deref() != Some("terminated");
+    let members = || sight.instances.iter().filter(|(_, member)| there(member));
     let Some((id, member)) = members().find(|(_, member)| member.serves()) else {
         let states = members().map(|(id, member)| {
             let why = member.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
@@ -146,7 +153,7 @@ async fn largest(cx: &Cx, metric: &str) -> Result<Option<u32>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::sight::Member, *};
+    use super::*;
 
     fn sight(members: &[(&str, &str, &str)]) -> Sight {
         let member = |lifecycle: &str, target: &str| Member {
@@ -166,6 +173,11 @@ mod tests {
     fn the_one_healthy_instance_is_the_victim() {
         let found = victim(&sight(&[("i-0", "", "unused"), ("i-1", "InService", "healthy")]));
         assert_eq!(found.unwrap().instance_id, "i-1");
+        let mut held =
+            sight(&[("i-0", "Terminating:Wait", "unused"), ("i-1", "InService", "healthy")]);
+        assert!(victim(&held).is_err());
+        held.instances.get_mut("i-0").unwrap().ec2 = Some("terminated".into());
+        assert_eq!(victim(&held).unwrap().instance_id, "i-1");
     }
 
     #[test]

@@ -228,8 +228,9 @@ fn say(tell: &mut impl FnMut(Event<'_>), began: Duration, lines: &[Milestone]) {
     }
 }
 
-/// `31 of 164 requests failed; the group has not launched another instance`.
+/// `31 of 164 requests, 5 of 33 meetings failed; the group has not launched another instance`.
 fn progress(course: &Course, what: &str) -> String {
-    let (failed, all) = course.count(What::Request);
-    format!("{failed} of {all} requests failed; {what}")
+    let [(requests, of), (meetings, all)] =
+        [What::Request, What::Meeting].map(|what| course.count(what));
+    format!("{requests} of {of} requests, {meetings} of {all} meetings failed; {what}")
 }

@@ -10,13 +10,14 @@ use crate::engine::Key;
 pub(super) struct Live {
     bars: MultiProgress,
     running: BTreeMap<Key, ProgressBar>,
+    watch: Option<ProgressBar>,
 }
 
 const TICK: Duration = Duration::from_millis(120);
 
 impl Live {
     pub(super) fn new() -> Self {
-        Self { bars: MultiProgress::new(), running: BTreeMap::new() }
+        Self { bars: MultiProgress::new(), running: BTreeMap::new(), watch: None }
     }
 
     pub(super) fn println(&self, line: &str) {
@@ -25,14 +26,28 @@ impl Live {
     }
 
     pub(super) fn start(&mut self, key: &Key, label: &str) {
+        let bar = self.spinner(" {spinner} {prefix}  {wide_msg} {elapsed}");
+        bar.set_prefix(label.to_owned());
+        self.running.insert(key.clone(), bar);
+    }
+
+    /// What the whole command waits for.
+    pub(super) fn watch(&mut self, what: &str) {
+        let bar = match self.watch.take() {
+            Some(bar) => bar,
+            None => self.spinner("          {spinner} {wide_msg} {elapsed}"),
+        };
+        bar.set_message(what.to_owned());
+        self.watch = Some(bar);
+    }
+
+    fn spinner(&self, template: &str) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new_spinner());
-        if let Ok(style) = ProgressStyle::with_template(" {spinner} {prefix}  {wide_msg} {elapsed}")
-        {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.set_prefix(label.to_owned());
         bar.enable_steady_tick(TICK);
-        self.running.insert(key.clone(), bar);
+        bar
     }
 
     pub(super) fn update(&mut self, key: &Key, what: &str) {
@@ -48,7 +63,7 @@ impl Live {
     }
 
     pub(super) fn clear(&mut self) {
-        for bar in std::mem::take(&mut self.running).into_values() {
+        for bar in std::mem::take(&mut self.running).into_values().chain(self.watch.take()) {
             bar.finish_and_clear();
         }
     }

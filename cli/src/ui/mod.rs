@@ -78,6 +78,11 @@ impl Ui {
         self.with(|progress| progress.seen(line, event));
     }
 
+    /// What a command that only watches waits for: a live line on a terminal, now and then one elsewhere.
+    pub fn watching(&self, what: &str) {
+        self.with(|progress| progress.watching(what));
+    }
+
     /// A call, when the user wants to see calls.
     pub fn call(&self, call: &Call) {
         if self.options.verbose {

@@ -27,12 +27,13 @@ pub(super) struct Progress {
     live: Option<Live>,
     started: BTreeMap<Key, (String, Instant)>,
     heard: BTreeMap<Key, Instant>,
+    watched: Option<Instant>,
 }
 
 impl Progress {
     pub(super) fn new(json: bool, live: bool, style: Style) -> Self {
         let live = live.then(Live::new);
-        Self { json, style, live, started: BTreeMap::new(), heard: BTreeMap::new() }
+        Self { json, style, live, started: BTreeMap::new(), heard: BTreeMap::new(), watched: None }
     }
 
     pub(super) fn say(&mut self, line: &str) {
@@ -49,6 +50,24 @@ impl Progress {
             emit(event);
         } else {
             self.say(line);
+        }
+    }
+
+    pub(super) fn watching(&mut self, what: &str) {
+        if let Some(live) = &mut self.live {
+            live.watch(what);
+            return;
+        }
+        let now = Instant::now();
+        let last = *self.watched.get_or_insert(now);
+        if now.duration_since(last) < HEARTBEAT {
+            return;
+        }
+        self.watched = Some(now);
+        if self.json {
+            emit(&json!({ "event": "waiting", "for": what }));
+        } else {
+            self.say(&format!("            {}", self.style.dim(what)));
         }
     }
 
