@@ -1,5 +1,4 @@
-"""Faults while an instance boots, from the bare image to ready, and what a running agent survives: being killed in
-every phase, a reboot, another public address, a second run."""
+"""Faults while an instance boots, from the bare image to ready."""
 
 import time
 from itertools import pairwise
@@ -10,7 +9,6 @@ import pytest
 from .deployment import Deployment, Instance, dropping, wait_for
 from .prober import Prober, dump
 from .table import Figure
-from .test_faults import bring_back
 
 READY_LIMIT = 240  # seconds on a busy machine; an undisturbed boot takes 30
 
@@ -147,91 +145,3 @@ def test_agent_killed_in_every_phase(boot):
     note(patient, "agent: kill -9 in install (with dpkg), configure and prove", None, patient.ready())
 
 
-@pytest.mark.quick
-def test_agent_killed_while_it_watches(member, figures):
-    course(member, figures, "agent-killed-watching", "agent: kill -9 while it watches",
-           lambda: member.run("systemctl kill --signal=KILL jitsi-agent"), 30)
-
-
-def test_agent_killed_while_it_asks_who_it_is(member, figures):
-    prober = member.prober()
-    try:
-        bring_back(member, prober)
-        room = prober.now().room
-        member.run("systemctl stop jitsi-agent")
-        member.network(dropping("ip daddr 169.254.169.254"))
-        member.run("systemctl start jitsi-agent")
-        time.sleep(5)
-        assert prober.now().phase == "discover"
-        member.run("systemctl kill --signal=KILL jitsi-agent")
-        time.sleep(5)
-        member.network("")
-        began = time.monotonic()
-        since = settle(prober, began, room, 60)
-        figures.add("agent-killed-discovering", Figure(
-            "agent: kill -9 while the metadata service is silent", 10, None, 0.0, "503 or no answer", since - began))
-    finally:
-        prober.end()
-
-
-@pytest.mark.quick
-def test_a_second_run_changes_and_restarts_nothing(member):
-    prober = member.prober()
-    try:
-        bring_back(member, prober)
-    finally:
-        prober.end()
-    units = "nginx prosody jicofo jitsi-videobridge2"
-    state = (f"systemctl show -p MainPID -p ExecMainStartTimestampMonotonic {units}; "
-             "find /etc /usr/share/jitsi-meet -xdev -type f -printf '%p %T@ %i\\n' | sort")
-    before = member.run(state)
-    began = time.monotonic()
-    member.run("jitsi-agent install && jitsi-agent configure && systemctl restart jitsi-agent")
-    prober = member.prober()
-    try:
-        time.sleep(1)
-        wait_for("a well instance", lambda: prober.now().well, 60)
-    finally:
-        prober.end()
-    assert member.run(state) == before
-    assert time.monotonic() - began < 30
-
-
-def test_reboot(member, figures):
-    course(member, figures, "reboot", "instance rebooted",
-           lambda: member.deployment.client("ec2").reboot_instances(InstanceIds=[member.identifier]), 120)
-
-
-def test_another_public_address(member, figures):
-    ec2 = member.deployment.client("ec2")
-    address = ec2.allocate_address(Domain="vpc")
-    course(member, figures, "address", "another public address",
-           lambda: ec2.associate_address(InstanceId=member.identifier, AllocationId=address["AllocationId"]), 150,
-           "the metadata service is asked every minute")
-    assert address["PublicIp"] in member.run("cat /etc/jitsi/videobridge/jvb.conf")
-
-
-def course(member: Instance, figures, key: str, words: str, begin, limit: float, text: str = "") -> None:
-    """A fault whose end the agent brings about."""
-    prober = member.prober()
-    began = time.monotonic()
-    try:
-        bring_back(member, prober)
-        room, began = prober.now().room, time.monotonic()
-        begin()
-        healed = settle(prober, began, room, limit) - began
-        line = prober.timeline
-        told = line.first(began, lambda look: look.public != 200)
-        answer = "" if told is None else next(str(l.public or "no answer") for a, l in line.changes if a == began + told)
-        figures.add(key, Figure(words, None, line.first(began, lambda look: bool(look.named)), told, answer, healed, text))
-    finally:
-        prober.end()
-        dump(prober.timeline, began, figures.path.parent / f"{key}.txt")
-
-
-def settle(prober: Prober, began: float, room: str, limit: float) -> float:
-    def settled():
-        since = prober.timeline.well_since(began, room)
-        return since if since is not None and time.monotonic() > since + 4 else None
-
-    return wait_for("a well instance", settled, limit, every=0.2)

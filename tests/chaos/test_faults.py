@@ -5,33 +5,15 @@ import ctypes
 import os
 import re
 import socket
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
-from .deployment import Instance, dropping, wait_for
-from .prober import Prober, Timeline, dump
-from .table import Figure
+from .course import Fault, suffer
+from .deployment import Instance, dropping
 
 UNITS = {"nginx": "nginx", "prosody": "prosody", "jicofo": "jicofo", "bridge": "jitsi-videobridge2"}
 BRIDGE_CONFIG = "/etc/jitsi/videobridge/jvb.conf"
-PAUSE = 21.0  # seconds the agent gives what was running when it started
-STEADY = 4.0  # seconds of being well that count as well
-
-
-@dataclass
-class Fault:
-    """What is done to an instance, and what must come of it."""
-
-    words: str
-    begin: Callable[[Instance], object]
-    healed_by: float  # seconds, on a busy machine; 0: nobody may notice anything
-    end: Callable[[Instance], object] | None = None
-    lasts: float | None = None  # seconds; None: ended when it is healed
-    told_by: float | None = None  # seconds; None: must be healed before anybody is turned away
-    note: str = ""
 
 
 def shell(script: str) -> Callable[[Instance], object]:
@@ -121,104 +103,43 @@ dd if=/dev/zero of=/var/fill bs=64k 2>/dev/null; dd if=/dev/zero bs=1 count=6553
 """
 
 QUICK = {
-    "nginx-killed": Fault("nginx: kill -9", kill("KILL", "nginx"), healed_by=15, told_by=5),
+    "nginx-killed": Fault("nginx: kill -9", kill("KILL", "nginx"), healed_by=15),
     "prosody-killed": Fault("Prosody: kill -9", kill("KILL", "prosody"), healed_by=40),
-    "bridge-killed": Fault("bridge: kill -9", kill("KILL", "bridge"), healed_by=60, told_by=40),
+    "bridge-killed": Fault("bridge: kill -9", kill("KILL", "bridge"), healed_by=60),
     "bridge-deaf": Fault("bridge alive, every component green, no media", deafen, healed_by=150, told_by=110,
                          note="found by the meeting of every minute"),
 }
 SLOW = {
-    "jicofo-killed": Fault("jicofo: kill -9", kill("KILL", "jicofo"), healed_by=60, told_by=40),
-    "nginx-stopped": Fault("nginx: SIGSTOP", kill("STOP", "nginx"), healed_by=40, told_by=5),
-    "prosody-stopped": Fault("Prosody: SIGSTOP", kill("STOP", "prosody"), healed_by=60, told_by=40),
-    "jicofo-stopped": Fault("jicofo: SIGSTOP", kill("STOP", "jicofo"), healed_by=60, told_by=40),
-    "bridge-stopped": Fault("bridge: SIGSTOP", kill("STOP", "bridge"), healed_by=60, told_by=40),
+    "jicofo-killed": Fault("jicofo: kill -9", kill("KILL", "jicofo"), healed_by=60),
+    "nginx-stopped": Fault("nginx: SIGSTOP", kill("STOP", "nginx"), healed_by=40),
+    "prosody-stopped": Fault("Prosody: SIGSTOP", kill("STOP", "prosody"), healed_by=60),
+    "jicofo-stopped": Fault("jicofo: SIGSTOP", kill("STOP", "jicofo"), healed_by=60),
+    "bridge-stopped": Fault("bridge: SIGSTOP", kill("STOP", "bridge"), healed_by=60),
     "bridge-secret": Fault(
         "wrong password in jvb.conf, bridge restarted",
-        edit(BRIDGE_CONFIG, r'(?m)^(\s*PASSWORD\s*=\s*).*$', r'\1"wrong"', UNITS["bridge"]), 60, told_by=40),
+        edit(BRIDGE_CONFIG, r'(?m)^(\s*PASSWORD\s*=\s*).*$', r'\1"wrong"', UNITS["bridge"]), 60),
     "jicofo-secret": Fault(
         "wrong password in jicofo.conf, jicofo restarted",
-        edit("/etc/jitsi/jicofo/jicofo.conf", r'(?m)^(\s*password\s*=\s*).*$', r'\1"wrong"', UNITS["jicofo"]), 60,
-        told_by=40),
+        edit("/etc/jitsi/jicofo/jicofo.conf", r'(?m)^(\s*password\s*=\s*).*$', r'\1"wrong"', UNITS["jicofo"]), 60),
     "mapping": Fault(
         "mapping of an address that is on no interface, bridge restarted",
-        edit(BRIDGE_CONFIG, r'(local-address\s*=\s*)"[^"]*"', r'\1"10.99.99.99"', UNITS["bridge"]), 60, told_by=40,
+        edit(BRIDGE_CONFIG, r'(local-address\s*=\s*)"[^"]*"', r'\1"10.99.99.99"', UNITS["bridge"]), 60,
         note="every component is green: the meeting finds it"),
     "bridge-wrong-type": Fault(
         "bridge alive, never serving: wrong type in jvb.conf",
-        edit(BRIDGE_CONFIG, r'(?m)^(\s*port\s*=\s*)10000.*$', r'\1"ten thousand"', UNITS["bridge"]), 60, told_by=40),
+        edit(BRIDGE_CONFIG, r'(?m)^(\s*port\s*=\s*)10000.*$', r'\1"ten thousand"', UNITS["bridge"]), 60),
     "bridge-port-taken": Fault(
-        "bridge alive, never serving: port 8080 taken", shell(OCCUPY), 70, shell("systemctl stop squatter"), 60,
-        told_by=40),
+        "bridge alive, never serving: port 8080 taken", shell(OCCUPY), 70, shell("systemctl stop squatter"), 60),
     "udp-blocked": Fault("udp/10000 blocked in the security group", udp(False), 60, udp(True), 120, told_by=110,
                          note="found by the meeting of every minute"),
     "prosody-away": Fault(
-        "Prosody away", shell(f"{MASK} prosody"), 60, shell("systemctl unmask --runtime -q prosody"), 180, told_by=40),
+        "Prosody away", shell(f"{MASK} prosody"), 60, shell("systemctl unmask --runtime -q prosody"), 180),
     "names": Fault("DNS down", lambda i: i.network(dropping("udp dport 53, tcp dport 53")), 0,
                    lambda i: i.network(""), 70, note="nothing of a running server asks it"),
     "disk": Fault("disk full", shell(FILL), 0, shell("rm /var/fill"), 70, note="meetings need none"),
     "disk-and-death": Fault("disk full, jicofo: kill -9", shell(FILL + kill_words("KILL", "jicofo")), 60,
-                            shell("rm /var/fill"), told_by=40),
+                            shell("rm /var/fill")),
 }
-
-
-def bring_back(instance: Instance, prober: Prober) -> None:
-    """A well instance with an agent that remembers no illness."""
-    instance.run("systemctl restart jitsi-agent")
-    began = time.monotonic()
-    time.sleep(1)
-    wait_for("a well instance", lambda: prober.now().well and prober.now().phase == "watch", 120)
-    time.sleep(max(0.0, began + PAUSE - time.monotonic()))
-
-
-def suffer(instance: Instance, key: str, fault: Fault, figures) -> None:
-    """The whole course of one fault, into the figures."""
-    prober = instance.prober()
-    try:
-        bring_back(instance, prober)
-        room, began = prober.now().room, time.monotonic()
-        fault.begin(instance)
-        ended = began
-        if fault.lasts is not None:
-            time.sleep(max(0.0, began + fault.lasts - time.monotonic()))
-            fault.end(instance)
-            ended = time.monotonic()
-        timeline = prober.timeline
-        healed = 0.0 if not fault.healed_by else heal_time(timeline, room, ended, fault.healed_by + 120)
-        told = timeline.first(began, lambda look: look.public != 200)
-        answer = next((str(l.public or "no answer") for at, l in timeline.changes if told is not None
-                       and at == began + told), "")
-        figures.add(key, Figure(
-            fault.words, fault.lasts, timeline.first(began, lambda look: bool(look.named)), told, answer, healed,
-            fault.note,
-        ))
-        if not fault.healed_by:
-            assert prober.now().room != room, "no meeting was held meanwhile"
-    finally:
-        prober.end()
-        if fault.lasts is None and fault.end is not None:
-            fault.end(instance)
-        dump(prober.timeline, began, figures.path.parent / f"{key}.txt")
-        log = instance.run("journalctl -u jitsi-agent -o cat -n 60", check=False)
-        (figures.path.parent / f"{key}.log").write_text(log)
-    if not fault.healed_by:
-        assert told is None
-    assert healed is not None, f"{fault.words}: never healed"
-    assert healed <= fault.healed_by
-    if fault.told_by is not None and (told is not None or healed > fault.told_by):
-        assert told is not None and told <= fault.told_by
-
-
-def heal_time(timeline: Timeline, room: str, ended: float, limit: float) -> float | None:
-    """Seconds from the fault's end until well for good; None when that did not come."""
-    def settled() -> float | None:
-        since = timeline.well_since(ended, room)
-        return since if since is not None and time.monotonic() > since + STEADY else None
-
-    try:
-        return wait_for("being well for good", settled, limit) - ended
-    except AssertionError:
-        return None
 
 
 @pytest.mark.quick

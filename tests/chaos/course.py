@@ -1,0 +1,84 @@
+"""The course of a fault in a serving instance, from well to well, into the figures."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .deployment import Instance, wait_for
+from .prober import Prober, Timeline, dump
+from .table import Figure, Figures
+
+PAUSE = 21.0  # seconds the agent gives what was running when it started
+STEADY = 4.0  # seconds of being well that count as well
+
+
+@dataclass
+class Fault:
+    """What is done to an instance, and what must come of it."""
+
+    words: str
+    begin: Callable[[Instance], object]
+    healed_by: float  # seconds, on a busy machine; 0: nobody may notice anything
+    end: Callable[[Instance], object] | None = None
+    lasts: float | None = None  # seconds; None: ended when it is healed
+    told_by: float = 40  # seconds until /healthz tells what is not healed by then, on a busy machine
+    note: str = ""
+
+
+def bring_back(instance: Instance, prober: Prober) -> None:
+    """A well instance with an agent that remembers no illness."""
+    instance.run("systemctl restart jitsi-agent")
+    began = time.monotonic()
+    time.sleep(1)
+    wait_for("a well instance", lambda: prober.now().well and prober.now().phase == "watch", 120)
+    time.sleep(max(0.0, began + PAUSE - time.monotonic()))
+
+
+def suffer(instance: Instance, key: str, fault: Fault, figures: Figures) -> None:
+    """The whole course of one fault, into the figures."""
+    prober = instance.prober()
+    try:
+        bring_back(instance, prober)
+        room, began = prober.now().room, time.monotonic()
+        fault.begin(instance)
+        ended = began
+        if fault.lasts is not None:
+            time.sleep(max(0.0, began + fault.lasts - time.monotonic()))
+            fault.end(instance)
+            ended = time.monotonic()
+        timeline = prober.timeline
+        healed = 0.0 if not fault.healed_by else heal_time(timeline, room, ended, fault.healed_by + 120)
+        told = timeline.first(began, lambda look: look.public != 200)
+        answer = next((str(l.public or "no answer") for at, l in timeline.changes if told is not None
+                       and at == began + told), "")
+        figures.add(key, Figure(
+            fault.words, fault.lasts, timeline.first(began, lambda look: bool(look.named)), told, answer, healed,
+            fault.note,
+        ))
+        if not fault.healed_by:
+            assert prober.now().room != room, "no meeting was held meanwhile"
+    finally:
+        prober.end()
+        if fault.lasts is None and fault.end is not None:
+            fault.end(instance)
+        dump(prober.timeline, began, figures.path.parent / f"{key}.txt")
+        log = instance.run("journalctl -u jitsi-agent -o cat -n 60", check=False)
+        (figures.path.parent / f"{key}.log").write_text(log)
+    assert healed is not None, f"{fault.words}: never healed"
+    assert healed <= fault.healed_by
+    if not fault.healed_by:
+        assert told is None
+    elif told is not None or healed > fault.told_by:
+        assert told is not None and told <= fault.told_by
+
+
+def heal_time(timeline: Timeline, room: str, ended: float, limit: float) -> float | None:
+    """Seconds from the fault's end until well for good; None when that did not come."""
+    def settled() -> float | None:
+        since = timeline.well_since(ended, room)
+        return since if since is not None and time.monotonic() > since + STEADY else None
+
+    try:
+        return wait_for("being well for good", settled, limit) - ended
+    except AssertionError:
+        return None

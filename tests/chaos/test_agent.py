@@ -1,0 +1,69 @@
+"""What a serving instance survives without anything being wrong with Jitsi: an agent that is killed, a reboot,
+another public address, a second run."""
+
+import time
+
+import pytest
+
+from .course import Fault, bring_back, suffer
+from .deployment import Instance, dropping, wait_for
+
+KILL = "systemctl kill --signal=KILL jitsi-agent"
+UNITS = "nginx prosody jicofo jitsi-videobridge2"
+
+
+def ask_nobody(instance: Instance) -> None:
+    """An agent that is killed while the metadata service does not tell who it is."""
+    instance.run("systemctl stop jitsi-agent")
+    instance.network(dropping("ip daddr 169.254.169.254"))
+    instance.run(f"systemctl start jitsi-agent; sleep 5; {KILL}")
+
+
+def reboot(instance: Instance) -> None:
+    instance.deployment.client("ec2").reboot_instances(InstanceIds=[instance.identifier])
+
+
+@pytest.mark.quick
+def test_agent_killed_while_it_watches(member, figures):
+    suffer(member, "agent-killed", Fault("agent: kill -9 while it watches", lambda i: i.run(KILL), 30), figures)
+
+
+def test_agent_killed_while_it_asks_who_it_is(member, figures):
+    fault = Fault("agent: restarted and killed -9 while the metadata service is silent", ask_nobody, 60,
+                  lambda i: i.network(""), lasts=15)
+    suffer(member, "agent-killed-discovering", fault, figures)
+
+
+def test_reboot(member, figures):
+    suffer(member, "reboot", Fault("instance rebooted", reboot, 120), figures)
+
+
+def test_another_public_address(member, figures):
+    ec2 = member.deployment.client("ec2")
+    address = ec2.allocate_address(Domain="vpc")
+
+    def associate(instance: Instance) -> None:
+        ec2.associate_address(InstanceId=instance.identifier, AllocationId=address["AllocationId"])
+
+    note = "the metadata service is asked every minute, and when a meeting fails"
+    suffer(member, "address", Fault("another public address", associate, 150, told_by=110, note=note), figures)
+    assert address["PublicIp"] in member.run("cat /etc/jitsi/videobridge/jvb.conf")
+
+
+@pytest.mark.quick
+def test_a_second_run_changes_and_restarts_nothing(member):
+    def everything() -> str:
+        return member.run(
+            f"systemctl show -p MainPID -p ExecMainStartTimestampMonotonic {UNITS}; "
+            "find /etc /usr/share/jitsi-meet -xdev -type f -printf '%p %T@ %i\\n' | sort")
+
+    prober = member.prober()
+    try:
+        bring_back(member, prober)
+        before = everything()
+        member.run("jitsi-agent install && jitsi-agent configure && systemctl restart jitsi-agent")
+        time.sleep(1)
+        wait_for("a well instance", lambda: prober.now().well, 60)
+    finally:
+        prober.end()
+    assert everything() == before
