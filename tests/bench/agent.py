@@ -58,6 +58,11 @@ class Instance:
         pipe = subprocess.PIPE
         return subprocess.Popen([*self._enter, "python3", "-c", source, DOMAIN], stdin=pipe, stdout=pipe, text=True)
 
+    def processor(self, program: str) -> float:
+        """Seconds of processor time of all its processes, in steps of 1/100 s."""
+        stats = self.run("sh", "-c", 'cat $(printf "/proc/%s/stat " $(pgrep -x "$1"))', "sh", program)
+        return sum(int(field) for stat in stats.splitlines() for field in stat.rpartition(")")[2].split()[11:13]) / 100
+
     def show(self, unit: str, what: str) -> str:
         return self.run("systemctl", "show", "--timestamp=us+utc", "--value", "--property", what, unit).strip()
 
@@ -145,9 +150,12 @@ def load_by_nginx(region: Region, instance: Instance) -> dict:
     names = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout.split()
     balancer = next(name for name in names if name.startswith(f"{region.known['prefix']}-lb-"))
     argv = ["https", instance.address, "443", "/healthz", str(RATE), str(LOAD)]
+    before = {program: instance.processor(program) for program in ("nginx", "jitsi-agent")}
     command = ["ip", "netns", "exec", balancer, sys.executable, INSIDE / "load.py", *argv]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    told = json.loads(done.stdout)
+    used = {program: (instance.processor(program) - seconds) * 1000 for program, seconds in before.items()}
+    return told | {"processor_ms": {program: ms / (RATE * LOAD) for program, ms in used.items()}}
 
 
 def load_direct(instance: Instance) -> dict:
@@ -198,7 +206,7 @@ def result(cold: float, size: int, boot: Boot, watch: dict, loads: dict, command
     ]
     requests = {
         way: {
-            "requests": len(told["milliseconds"]), "failed": told["failed"],
+            "requests": len(told["milliseconds"]), "failed": told["failed"], "processor_ms": told.get("processor_ms", {}),
             **{name: finite(percentile(told["milliseconds"], share)) for name, share in SHARES.items()},
         }
         for way, told in loads.items()
@@ -229,6 +237,7 @@ def details(result: dict) -> str:
     for way, told in result["healthz_ms"].items():
         times = "  ".join(f"{name} {told[name] or math.inf:.2f}" for name in SHARES)
         lines.append(f"/healthz, {way}: {told['requests']} requests, {told['failed']} failed, ms: {times}")
+        lines += [f"  {ms:.2f} ms of {program}'s processor time each" for program, ms in told["processor_ms"].items()]
     for meeting in result["meetings"]:
         line = "meeting: held in {took_ms:.0f} ms with {processor_ms:.1f} ms of the agent's processor time"
         lines.append(line.format(**meeting))
