@@ -206,7 +206,8 @@ def result(cold: float, size: int, boot: Boot, watch: dict, loads: dict, command
     ]
     requests = {
         way: {
-            "requests": len(told["milliseconds"]), "failed": told["failed"], "processor_ms": told.get("processor_ms", {}),
+            "requests": len(told["milliseconds"]), "failed": told["failed"],
+            "processor_ms": told.get("processor_ms", {}),
             **{name: finite(percentile(told["milliseconds"], share)) for name, share in SHARES.items()},
         }
         for way, told in loads.items()
@@ -218,6 +219,7 @@ def result(cold: float, size: int, boot: Boot, watch: dict, loads: dict, command
             "packages": length(boot.packages()),
             "services": length([*boot.packages(), *boot.services()]) - length(boot.packages()),
             "own": [{"at": at, "seconds": took, "until": said} for at, took, said in own],
+            "journal": [[at - boot.began, line] for at, line in boot.lines if at <= boot.ended],
         },
         "healthz_ms": requests,
         "meetings": meetings,
