@@ -33,6 +33,7 @@ pub mod node;
 mod notices;
 pub mod progress;
 pub mod retry;
+mod rhythm;
 pub mod run;
 pub mod secrets;
 mod service;

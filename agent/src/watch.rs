@@ -17,17 +17,13 @@ use crate::health::{self, Bridge, Component, Processes, Round};
 use crate::imds::Identity;
 use crate::meeting;
 use crate::metrics::{self, Metrics};
+use crate::rhythm::Rhythm;
 use crate::run::Life;
 use crate::service;
 use crate::verdict::{Change, Evidence, Policy, Proof, Verdict};
 
-/// Between rounds while something is not well or not proven yet.
-const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two looks at the services' processes, so that one that died is known before the next round.
 const GLANCE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a component may take to answer, if the interval is not shorter: one that hangs is known
-/// as down within it.
-const ANSWER_LIMIT: Duration = Duration::from_millis(2500);
 /// The bridge counts the participants of a meeting for a moment after they left.
 const AFTERGLOW: Duration = Duration::from_secs(3);
 /// Minutes between two comparisons of the files with what was rendered.
@@ -38,6 +34,7 @@ const PEOPLE_MINUTES: u64 = 5;
 /// See the module.
 pub(crate) struct Watch<'a> {
     life: &'a Life,
+    rhythm: Rhythm,
     deadline: Instant,
     proven: bool,
     verdict: Verdict,
@@ -72,6 +69,7 @@ impl<'a> Watch<'a> {
         healer.started(Instant::now(), &Component::ALL);
         Ok(Self {
             life,
+            rhythm: Rhythm::new(interval),
             deadline: Instant::now() + limit,
             proven: false,
             verdict: Verdict::new(policy),
@@ -114,7 +112,8 @@ impl<'a> Watch<'a> {
                 }
                 () = sleep_until(next_round) => {
                     self.round().await;
-                    next_round = Instant::now() + self.interval();
+                    let well = self.faults.is_empty() && self.proof == Proof::Held;
+                    next_round = Instant::now() + self.rhythm.pause(well);
                     service::beat();
                 }
             }
@@ -126,19 +125,9 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn interval(&self) -> Duration {
-        let well = self.faults.is_empty() && self.proof == Proof::Held;
-        let watching = self.watch_interval();
-        if well { watching } else { DOUBT_INTERVAL.min(watching) }
-    }
-
-    fn watch_interval(&self) -> Duration {
-        Duration::from_secs(self.life.node.settings.watch.component_interval)
-    }
-
     async fn round(&mut self) {
         let node = &self.life.node;
-        let limit = ANSWER_LIMIT.min(self.watch_interval());
+        let limit = self.rhythm.answer_limit();
         let bridge = Bridge { local: node.identity().private_ipv4 };
         let domain = node.settings.domain.as_str();
         let round =
