@@ -18,6 +18,9 @@ struct Install<'a> {
     prosody_version: Option<&'a str>,
     focus_password: &'a str,
     jvb_password: &'a str,
+    /// What `jitsi-meet-tokens` writes, with `sed`, into a file that is replaced before anybody can
+    /// reach it. It refuses quotes and slashes, so it is not given the secret of the site.
+    unused_secret: &'a str,
     nginx_key: &'static str,
     nginx_certificate: &'static str,
 }
@@ -54,6 +57,7 @@ pub fn render_install(context: &InstallContext<'_>) -> Result<Vec<OwnedFile>> {
         prosody_version: versions.prosody.as_deref(),
         focus_password: secrets.focus.expose(),
         jvb_password: secrets.jvb.expose(),
+        unused_secret: secrets.probe.expose(),
         nginx_key: layout::NGINX_KEY,
         nginx_certificate: layout::NGINX_CERTIFICATE,
     };

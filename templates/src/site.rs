@@ -105,9 +105,12 @@ fn system(site: &Site<'_>) -> Result<Vec<OwnedFile>> {
         file(site, "/etc/sysctl.d/60-jitsi-agent.conf", Consumer::Sysctl, Template::Sysctl)?,
         unit("jicofo.service", Template::JicofoUnit)?,
     ];
-    for service in ["prosody", "jitsi-videobridge2", "nginx"] {
-        let path = format!("{service}.service.d/jitsi-agent.conf");
-        files.push(unit(&path, Template::ServiceDropIn)?);
+    for (service, template) in [
+        ("prosody", Template::ProsodyDropIn),
+        ("jitsi-videobridge2", Template::ServiceDropIn),
+        ("nginx", Template::ServiceDropIn),
+    ] {
+        files.push(unit(&format!("{service}.service.d/jitsi-agent.conf"), template)?);
     }
     if site.memory.swap_mib > 0 {
         files.push(unit(layout::SWAP_UNIT, Template::SwapUnit)?);

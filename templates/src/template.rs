@@ -38,6 +38,7 @@ templates! {
     NginxSite = "nginx.conf.tera",
     Pins = "jitsi.pref.tera",
     ProsodyConfig = "prosody.cfg.lua.tera",
+    ProsodyDropIn = "prosody.dropin.tera",
     ProsodySite = "site.cfg.lua.tera",
     Repository = "repository.sources.tera",
     ServiceDropIn = "service.dropin.tera",
