@@ -4,3 +4,4 @@
 pub mod deployment;
 pub mod emulator;
 pub mod inventory;
+pub mod standins;

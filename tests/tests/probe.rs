@@ -8,6 +8,7 @@ mod site;
 
 use std::time::Duration;
 
+use jitsi_aws_tests::standins;
 use meeting_probe::{Auth, Prober, Secret, StepName, is_probe_room};
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -223,13 +224,13 @@ fn vanished_browsers_are_counted_for_a_while() {
 
 #[test]
 fn the_standins_pass_their_own_tests() {
-    let python = match site::python() {
+    let python = match standins::python() {
         Ok(python) => python,
         Err(missing) => return site::skip(&missing),
     };
     let output = std::process::Command::new(python)
         .args(["-m", "unittest"])
-        .current_dir(site::standins())
+        .current_dir(standins::programs())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -33,11 +33,10 @@ BACKPORTED = ["prosody"]  # version 13, which Jitsi requires
 FROM_PYPI = "pyhocon==0.3.61"  # the stand-ins' one dependency that Debian has not
 # Modules of Jitsi that a configuration names and nothing here depends on: they load and do nothing.
 SILENT_MODULES = [
-    "av_moderation_component", "client_proxy", "conference_duration", "end_conference", "features_identity",
-    "filesharing_component", "limits_exception", "muc_breakout_rooms", "muc_domain_mapper", "muc_hide_all",
-    "muc_lobby_rooms", "muc_max_occupants", "muc_meeting_id", "muc_password_whitelist", "muc_rate_limit",
-    "muc_wait_for_host", "persistent_lobby", "polls_component", "room_metadata_component",
-    "speakerstats_component", "token_verification",
+    "av_moderation_component", "conference_duration", "end_conference", "features_identity",
+    "filesharing_component", "limits_exception", "muc_breakout_rooms", "muc_domain_mapper", "muc_max_occupants",
+    "muc_password_whitelist", "muc_rate_limit", "muc_wait_for_host", "persistent_lobby", "polls_component",
+    "room_metadata_component", "speakerstats_component",
 ]
 # Jitsi's own repository, passed on to instances, which have no other way to it.
 UPSTREAM, UPSTREAM_KEY = "jitsi-upstream", "jitsi-key.gpg.key"

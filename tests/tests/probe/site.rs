@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use jitsi_aws_tests::standins;
 use meeting_probe::{Mapping, Prober, Report, Target, Tls};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -101,31 +102,7 @@ pub(crate) fn requirements() -> Result<PathBuf, String> {
             return Err(format!("{program} is not installed"));
         }
     }
-    python()
-}
-
-/// `STANDIN_PYTHON`, the virtual environment below `target/`, or the system's, whichever fits first.
-pub(crate) fn python() -> Result<PathBuf, String> {
-    let candidates = std::env::var_os("STANDIN_PYTHON")
-        .map(PathBuf::from)
-        .into_iter()
-        .chain([repository().join("target/venv/bin/python"), "python3".into()]);
-    for python in candidates {
-        let imports = "import aiohttp, aioice, pyhocon, slixmpp";
-        let tried = Command::new(&python).args(["-c", imports]).stderr(Stdio::null()).status();
-        if tried.is_ok_and(|status| status.success()) {
-            return Ok(python);
-        }
-    }
-    Err("no Python has tests/sandbox/standins/requirements.txt".into())
-}
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-pub(crate) fn standins() -> PathBuf {
-    repository().join("tests/sandbox/standins")
+    standins::python()
 }
 
 impl Site {
@@ -213,7 +190,7 @@ impl Site {
             }
             _ => {
                 let mut command = Command::new(&self.python);
-                command.arg(standins().join(program)).args(["--pace", PACE, "--config"]);
+                command.arg(standins::programs().join(program)).args(["--pace", PACE, "--config"]);
                 command.arg(dir.join(format!("{program}.conf")));
                 if program == "jvb" {
                     command.args(&self.plan.jvb_args);
@@ -229,7 +206,7 @@ impl Site {
     /// A meeting of `number` people who send media until they are told to leave.
     pub(crate) async fn people(&self, number: u32) -> People {
         let child = tokio::process::Command::new(&self.python)
-            .arg(standins().join("people"))
+            .arg(standins::programs().join("people"))
             .args(["--domain", DOMAIN, "--people", &number.to_string()])
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -133,7 +133,7 @@ impl Machine {
     }
 
     /// Runs `f` on a thread that is in the machine's network. A socket stays where it was made.
-    fn inside<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(crate) fn inside<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> T {
         let network = File::open(format!("/proc/{}/ns/net", self.init)).unwrap();
         std::thread::spawn(move || {
             setns(network, CloneFlags::CLONE_NEWNET).unwrap();

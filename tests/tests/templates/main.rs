@@ -7,6 +7,7 @@ mod fixture;
 mod literals; // every value arrives in user-data as it was given
 mod machine;
 mod meeting; // Prosody and nginx together: who gets in
+mod modes; // with jicofo and a bridge: in each mode, who can hold a meeting
 mod nginx; // what visitors and the load balancer see
 mod packages; // apt, debconf, systemd and Perl take their files
 mod user_data; // user-data run against a metadata service and a bucket

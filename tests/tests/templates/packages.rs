@@ -87,6 +87,19 @@ fn debconf_takes_every_answer() {
 }
 
 #[test]
+fn the_token_package_is_not_given_what_it_refuses() {
+    let (_, jwt) = &modes()[1];
+    let files = install(&settings(jwt));
+    let answers = files.iter().find(|file| file.path.ends_with("debconf")).unwrap();
+    for question in ["appid", "appsecret"] {
+        let question = format!("jitsi-meet-tokens/{question} ");
+        let answer = answers.contents.split(&question).nth(1).unwrap().lines().next().unwrap();
+        // `jitsi-meet-tokens.postinst`: "Not allowed unix special characters in secret".
+        assert!(!answer.contains(['/', '\\', '"', '\'', '`']), "{answer}");
+    }
+}
+
+#[test]
 fn needrestart_reads_its_exclusions() {
     if !have(&["perl"], "apt-get install perl") {
         return;

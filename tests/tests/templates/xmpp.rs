@@ -49,9 +49,18 @@ impl Browser {
         certificate: &CertificateDer<'static>,
         host: &str,
     ) -> (Self, String) {
+        Self::open_with(machine, certificate, host, "?room=r")
+    }
+
+    fn open_with(
+        machine: &Machine,
+        certificate: &CertificateDer<'static>,
+        host: &str,
+        query: &str,
+    ) -> (Self, String) {
         let stream = tls(machine.connect(443), certificate, DOMAIN);
         let mut request =
-            format!("wss://{DOMAIN}/xmpp-websocket?room=r").into_client_request().unwrap();
+            format!("wss://{DOMAIN}/xmpp-websocket{query}").into_client_request().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", "xmpp".parse().unwrap());
         let (socket, _) = tungstenite::client(request, stream).unwrap();
         let mut browser = Self(socket);
@@ -66,7 +75,18 @@ impl Browser {
         host: &str,
         account: Option<(&str, &str)>,
     ) -> Result<(Self, String), String> {
-        let (mut browser, _) = Self::open(machine, certificate, host);
+        Self::log_in_with(machine, certificate, host, "?room=r", account)
+    }
+
+    /// As [`Browser::log_in`], with what the address says of the room and the token.
+    pub(crate) fn log_in_with(
+        machine: &Machine,
+        certificate: &CertificateDer<'static>,
+        host: &str,
+        query: &str,
+        account: Option<(&str, &str)>,
+    ) -> Result<(Self, String), String> {
+        let (mut browser, _) = Self::open_with(machine, certificate, host, query);
         let (mechanism, answer) = match account {
             None => ("ANONYMOUS", String::new()),
             Some((user, password)) => ("PLAIN", plain(user, password)),
@@ -98,12 +118,31 @@ impl Browser {
     pub(crate) fn join_room(&mut self, address: &str, nick: &str) -> String {
         self.send(&format!(
             "<presence xmlns='jabber:client' to='{address}/{nick}'>\
-             <x xmlns='http://jabber.org/protocol/muc'/></presence>"
+             <x xmlns='http://jabber.org/protocol/muc'/>\
+             <nick xmlns='http://jabber.org/protocol/nick'>Ann</nick></presence>"
         ));
         loop {
             let stanza = self.until("<presence");
             if stanza.contains("type='error'") || stanza.contains("code='110'") {
                 return stanza;
+            }
+        }
+    }
+
+    /// Whether the room at `address` lets one in; it may refuse without a word.
+    pub(crate) fn gets_into(&mut self, address: &str) -> bool {
+        self.send(&format!(
+            "<presence xmlns='jabber:client' to='{address}/bridge'>\
+             <x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        ));
+        self.send(&format!(
+            "<iq xmlns='jabber:client' type='get' id='after' to='{DOMAIN}'>\
+             <ping xmlns='urn:xmpp:ping'/></iq>"
+        ));
+        loop {
+            let stanza = self.receive();
+            if stanza.contains("id='after'") || stanza.contains("code='110'") {
+                return stanza.contains("code='110'");
             }
         }
     }

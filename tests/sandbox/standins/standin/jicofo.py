@@ -1,7 +1,6 @@
 """Stand-in for jicofo 1.1."""
 
 import asyncio
-import base64
 import collections
 import json
 import secrets
@@ -171,9 +170,9 @@ class Focus:
         reply.send()
 
     def _sender(self, jid):
-        """The one behind mod_client_proxy, which puts the user's address, in base64, into the resource."""
+        """The one behind mod_client_proxy, which puts the user's address into the resource."""
         if self.settings.client_proxy and jid.bare == self.settings.client_proxy:
-            return base64.b64decode(jid.resource).decode()
+            return jid.resource
         return str(jid)
 
     def _jid(self):

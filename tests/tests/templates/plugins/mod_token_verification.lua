@@ -1,1 +1,0 @@
--- Stand-in for Jitsi's module of this name: there, and nothing else.
