@@ -82,7 +82,7 @@ pub fn catalog(config: &Config) -> Vec<Entry> {
         row(LaunchHook,               &[AutoScalingGroup], LifecycleHook::Launch),
         row(TerminateHook,            &[AutoScalingGroup], LifecycleHook::Terminate),
         row(Instance,                 &[AutoScalingGroup, LaunchHook, TerminateHook], TheInstance),
-        row(ZoneOutage,               &[SubnetA, SubnetB, AutoScalingGroup], LeftOutage),
+        row(ZoneOutage,               &[FaultInjectionRole, SubnetA, SubnetB, AutoScalingGroup], LeftOutage),
 
         // 02 lb
         row(Certificate,              &[], SiteCertificate),
@@ -109,10 +109,12 @@ pub fn catalog(config: &Config) -> Vec<Entry> {
     rows
 }
 
-/// What the deployer may do in a stage: what its resources call, and what a failover test does.
+/// What the deployer may do in a stage: what its resources call, and what a probe of a closed site
+/// and a failover test do.
 fn deployer(cx: &Cx, stage: Stage) -> Value {
-    let failover = [ha_test::permissions(), harm::permissions(&cx.names)].concat();
-    policy::deployer(&catalog(&cx.config), &failover, stage, &cx.names)
+    let secrets = policy::site_secrets(&cx.names, &cx.config.jitsi.authentication);
+    let probing = [ha_test::permissions(), harm::permissions(&cx.names), secrets].concat();
+    policy::deployer(&catalog(&cx.config), &probing, stage, &cx.names)
 }
 
 fn row(key: Key, needs: &[Key], resource: impl Resource + 'static) -> Entry {

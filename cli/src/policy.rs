@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jitsi_templates::settings::Authentication;
 use serde_json::{Map, Value, json};
 
 use crate::engine::{Drift, Entry, Stage};
@@ -81,12 +82,12 @@ impl Permission {
 }
 
 /// What the deployer may do in `stage`. All stages' policies are attached to the same user, so what
-/// belongs to none stands in the one with the most room: what a failover test takes, and looking at
-/// the IAM part, which the deployer may see, never change.
-pub fn deployer(catalog: &[Entry], failover: &[Permission], stage: Stage, names: &Names) -> Value {
+/// belongs to none stands in the one with the most room: what `probing` from outside and a failover
+/// test take, and looking at the IAM part, which the deployer may see, never change.
+pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: &Names) -> Value {
     let mut permissions = of_stage(catalog, stage, names);
     if stage == Stage::Monitoring {
-        permissions.extend_from_slice(failover);
+        permissions.extend_from_slice(probing);
         let iam = of_stage(catalog, Stage::Iam, names);
         permissions.extend(iam.into_iter().filter(|permission| !permission.write));
         permissions.push(Permission::read(&["sts:GetCallerIdentity", "tag:GetResources"]));
@@ -104,6 +105,30 @@ pub fn admin(catalog: &[Entry], names: &Names) -> Value {
 fn of_stage(catalog: &[Entry], stage: Stage, names: &Names) -> Vec<Permission> {
     let own = catalog.iter().filter(|entry| entry.key.stage() == stage);
     own.flat_map(|entry| entry.resource.permissions(names)).collect()
+}
+
+/// What reading the secrets of the site takes: of the instance, and of who probes it from outside.
+pub fn site_secrets(names: &Names, authentication: &Authentication) -> Vec<Permission> {
+    // A parameter's name may begin with a slash.
+    let parameter =
+        |name: &str| names.arn("ssm", &format!("parameter/{}", name.trim_start_matches('/')));
+    let (action, parameters) = match authentication {
+        Authentication::Open => return Vec::new(),
+        Authentication::Jwt { secret_parameter, .. } => {
+            ("ssm:GetParameter", vec![parameter(secret_parameter)])
+        }
+        Authentication::SecureDomain { users_path } => {
+            let path = parameter(users_path.trim_end_matches('/'));
+            ("ssm:GetParametersByPath", vec![format!("{path}/*"), path])
+        }
+    };
+    // AWS's own key for parameters needs no permission; a key of the operator's own does. The
+    // encryption context ties it to these parameters (Systems Manager user guide, "How Parameter
+    // Store uses KMS").
+    let decrypt = Permission::read(&["kms:Decrypt"])
+        .on([names.arn("kms", "key/*")])
+        .when(json!({ "StringLike": { "kms:EncryptionContext:PARAMETER_ARN": parameters } }));
+    vec![Permission::read(&[action]).on(parameters), decrypt]
 }
 
 /// A policy document: one statement per set of resources and condition, sorted, nothing twice.

@@ -96,31 +96,8 @@ fn granted(names: &Names, authentication: &Authentication) -> Vec<Permission> {
             "ssmmessages:OpenDataChannel",
         ]),
     ];
-    let (action, parameters) = match authentication {
-        Authentication::Open => return granted,
-        Authentication::Jwt { secret_parameter, .. } => {
-            ("ssm:GetParameter", vec![parameter(names, secret_parameter)])
-        }
-        Authentication::SecureDomain { users_path } => {
-            let path = parameter(names, users_path.trim_end_matches('/'));
-            ("ssm:GetParametersByPath", vec![format!("{path}/*"), path])
-        }
-    };
-    granted.push(Permission::read(&[action]).on(parameters.clone()));
-    // AWS's own key for parameters needs no permission; a key of the operator's own does. The
-    // encryption context ties it to these parameters (Systems Manager user guide, "How Parameter
-    // Store uses KMS").
-    granted.push(
-        Permission::read(&["kms:Decrypt"])
-            .on([names.arn("kms", "key/*")])
-            .when(json!({ "StringLike": { "kms:EncryptionContext:PARAMETER_ARN": parameters } })),
-    );
+    granted.extend(policy::site_secrets(names, authentication));
     granted
-}
-
-/// ARN of an SSM parameter or path, whose name may begin with a slash.
-fn parameter(names: &Names, name: &str) -> String {
-    names.arn("ssm", &format!("parameter/{}", name.trim_start_matches('/')))
 }
 
 #[cfg(test)]
