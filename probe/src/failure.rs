@@ -180,7 +180,8 @@ impl Failure {
                 "jicofo wants authentication: probe with an account"
             }
             Self::RequestRefused { status: 404, .. } | Self::RequestMisrouted(_) => {
-                "nginx must pass /conference-request/v1 to jicofo (127.0.0.1:8888)"
+                "nginx must pass /conference-request/v1 to jicofo (127.0.0.1:8888); where accounts open \
+                 rooms there is no such way: probe with an account"
             }
             Self::RequestRefused { status: 502..=504, .. } => {
                 "jicofo does not run or does not answer"
