@@ -162,11 +162,6 @@ class Workplace:
 
     # ---- disturbing
 
-    def knob(self, path: str, body: dict) -> None:
-        """Turns one of the sandbox's knobs."""
-        self.run("curl", "-sSf", "-X", "PUT", "-H", "Content-Type: application/json", "-d", json.dumps(body),
-                 f"{self.aws['endpoint_url']}/sandbox/{path}")
-
     def edit(self, old: str, new: str) -> None:
         """Changes jitsi.toml."""
         file = self.home / "jitsi.toml"
