@@ -17,7 +17,7 @@ class Figure:
     lasts: float | None  # None: until the agent ends it
     named: float | None  # until /status names it
     told: float | None  # until /healthz through nginx is no 200 any more
-    answer: str  # what it was then
+    answer: str  # what it was then, or what it was all the time
     healed: float | None
     note: str = ""
 
@@ -41,7 +41,7 @@ def render(known: dict[str, dict]) -> str:
     rows = ["| fault | named in `/status` | `/healthz` | well again | |", "|---|---|---|---|---|"]
     for row in known.values():
         figure = Figure(**row)
-        told = "stays 200" if figure.told is None else f"{figure.answer} after {figure.told:.1f} s"
+        told = f"{figure.answer} after {figure.told:.1f} s" if figure.told is not None else figure.answer or "stays 200"
         healed = "no" if figure.healed is None else f"{figure.healed:.1f} s"
         if figure.healed == 0:
             healed = "stays well"

@@ -104,12 +104,10 @@ dd if=/dev/zero of=/var/fill bs=64k 2>/dev/null; dd if=/dev/zero bs=1 count=6553
 
 QUICK = {
     "nginx-killed": Fault("nginx: kill -9", kill("KILL", "nginx"), healed_by=15),
-    "prosody-killed": Fault("Prosody: kill -9", kill("KILL", "prosody"), healed_by=40),
     "bridge-killed": Fault("bridge: kill -9", kill("KILL", "bridge"), healed_by=60),
-    "bridge-deaf": Fault("bridge alive, every component green, no media", deafen, healed_by=150, told_by=110,
-                         note="found by the meeting of every minute"),
 }
 SLOW = {
+    "prosody-killed": Fault("Prosody: kill -9", kill("KILL", "prosody"), healed_by=40),
     "jicofo-killed": Fault("jicofo: kill -9", kill("KILL", "jicofo"), healed_by=60),
     "nginx-stopped": Fault("nginx: SIGSTOP", kill("STOP", "nginx"), healed_by=40),
     "prosody-stopped": Fault("Prosody: SIGSTOP", kill("STOP", "prosody"), healed_by=60),
@@ -123,13 +121,14 @@ SLOW = {
         edit("/etc/jitsi/jicofo/jicofo.conf", r'(?m)^(\s*password\s*=\s*).*$', r'\1"wrong"', UNITS["jicofo"]), 60),
     "mapping": Fault(
         "mapping of an address that is on no interface, bridge restarted",
-        edit(BRIDGE_CONFIG, r'(local-address\s*=\s*)"[^"]*"', r'\1"10.99.99.99"', UNITS["bridge"]), 60,
-        note="every component is green: the meeting finds it"),
+        edit(BRIDGE_CONFIG, r'(local-address\s*=\s*)"[^"]*"', r'\1"10.99.99.99"', UNITS["bridge"]), 60),
     "bridge-wrong-type": Fault(
         "bridge alive, never serving: wrong type in jvb.conf",
         edit(BRIDGE_CONFIG, r'(?m)^(\s*port\s*=\s*)10000.*$', r'\1"ten thousand"', UNITS["bridge"]), 60),
     "bridge-port-taken": Fault(
         "bridge alive, never serving: port 8080 taken", shell(OCCUPY), 70, shell("systemctl stop squatter"), 60),
+    "bridge-deaf": Fault("bridge alive, every component green, no media", deafen, healed_by=150, told_by=110,
+                         note="found by the meeting of every minute"),
     "udp-blocked": Fault("udp/10000 blocked in the security group", udp(False), 60, udp(True), 120, told_by=110,
                          note="found by the meeting of every minute"),
     "prosody-away": Fault(
