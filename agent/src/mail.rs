@@ -8,7 +8,7 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::error::ProvideErrorMetadata as _;
 
 use crate::board::Phase;
-use crate::imds::{Imds, Identity};
+use crate::imds::{Identity, Imds};
 use crate::node::Node;
 use crate::{advice, aws};
 
@@ -59,7 +59,9 @@ pub(crate) async fn send(node: &Node, imds: &Imds, mail: &Mail) {
     match tokio::time::timeout(LIMIT, publish(node, imds, mail)).await {
         Ok(Ok(true)) => tracing::info!("mailed: {}", mail.subject),
         // `setup monitoring` comes after the first instance.
-        Ok(Ok(false)) => tracing::info!("no mail: there is no topic yet (jitsi-aws setup monitoring)"),
+        Ok(Ok(false)) => {
+            tracing::info!("no mail: there is no topic yet (jitsi-aws setup monitoring)")
+        }
         Ok(Err(error)) => tracing::warn!("no mail: {error:#}"),
         Err(_) => tracing::warn!("no mail: no answer within {} s", LIMIT.as_secs()),
     }

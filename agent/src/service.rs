@@ -24,9 +24,11 @@ static LAST_BEAT: AtomicU64 = AtomicU64::new(0);
 pub(crate) async fn enable(system: &dyn System) -> Result<()> {
     let unit = jitsi_templates::agent_unit().context("rendering the agent's unit")?;
     system.write(Path::new(layout::AGENT_UNIT), unit.as_bytes(), 0o644, Owner::ROOT)?;
-    for arguments in
-        [&["daemon-reload"][..], &["enable", "jitsi-agent"], &["restart", "--no-block", "jitsi-agent"]]
-    {
+    for arguments in [
+        &["daemon-reload"][..],
+        &["enable", "jitsi-agent"],
+        &["restart", "--no-block", "jitsi-agent"],
+    ] {
         let command = Command::new("systemctl", arguments.iter().copied());
         system.run(&command).await?.success(&command)?;
     }

@@ -322,6 +322,19 @@ mod tests {
         assert!(system.ran().last().unwrap().ends_with("-f install"));
     }
 
+    // apt 2.6 says `Release file for … is not valid yet` without it.
+    #[tokio::test]
+    async fn a_clock_that_is_behind_keeps_no_list_away() {
+        let system = Fake::default();
+        update(&system).await.unwrap();
+        install_prerequisites(&system, &Os { codename: "noble".into(), ubuntu: true })
+            .await
+            .unwrap();
+        let ran = system.ran();
+        let mut updates = ran.iter().filter(|line| line.ends_with(" update"));
+        assert!(updates.all(|line| line.contains("Acquire::Max-FutureTime=86400")), "{ran:?}");
+    }
+
     #[tokio::test]
     async fn finds_prosody_13_among_the_offers() {
         let system = Fake::default();

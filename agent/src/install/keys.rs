@@ -146,7 +146,10 @@ mod tests {
         let system = machine();
         system.answer("gpg", 0, "tru::1:1:0:3:1:5\n");
         let error = fetch(&system, &repository("AAAA"), layout_keyring()).await.unwrap_err();
-        assert!(!is_hopeless(&error) && format!("{error:#}").contains("no key at all"), "{error:#}");
+        assert!(
+            !is_hopeless(&error) && format!("{error:#}").contains("no key at all"),
+            "{error:#}"
+        );
         system.answer(HELPER, 100, "E: Failed to fetch");
         let error = fetch(&system, &repository("AAAA"), layout_keyring()).await.unwrap_err();
         assert!(!is_hopeless(&error));

@@ -34,12 +34,18 @@ fn a_boot_that_fails_for_good_is_abandoned_with_its_reason() {
     let log = agent.log();
     assert!(log.contains("boot failed in install"), "{log}");
     assert!(log.contains("next: launch Ubuntu 24.04"), "{log}");
-    assert!(log.contains("mailed: Jitsi team: i-0123456789abcdef0 gave up in phase install"), "{log}");
+    assert!(
+        log.contains("mailed: Jitsi team: i-0123456789abcdef0 gave up in phase install"),
+        "{log}"
+    );
     let calls = instance.aws.calls();
     let at = |action: &str| calls.iter().position(|call| call.contains(action)).unwrap();
     let mail = &calls[at("Action=Publish&")];
     assert!(at("Action=Publish&") < at("Action=CompleteLifecycleAction"), "mail before the end");
-    assert!(mail.contains("TopicArn=arn%3Aaws%3Asns%3Aeu-central-1%3A123456789012%3Ateam&"), "{mail}");
+    assert!(
+        mail.contains("TopicArn=arn%3Aaws%3Asns%3Aeu-central-1%3A123456789012%3Ateam&"),
+        "{mail}"
+    );
     assert!(mail.contains("Fedora%20Linux%2044%20is%20not%20supported"), "{mail}");
 }
 
@@ -64,7 +70,11 @@ fn an_instance_nobody_can_be_mailed_about_is_abandoned_all_the_same() {
     let mut agent = instance.run_agent();
     instance.aws.wait_for(PATIENCE, abandoned);
     agent.kill();
-    assert!(agent.log().contains("no mail: no instance profile names the account"), "{}", agent.log());
+    assert!(
+        agent.log().contains("no mail: no instance profile names the account"),
+        "{}",
+        agent.log()
+    );
 }
 
 #[test]
