@@ -1,7 +1,8 @@
 //! The AWS emulator (moto) on a free loopback port: one server per test binary, one account per test.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -129,6 +130,25 @@ impl Account {
             .http_client(Builder::new().build_http())
             .build()
     }
+}
+
+/// Sends the emulator itself a word, by its `/moto-api`.
+///
+/// # Panics
+/// When it does not agree.
+pub fn post(endpoint: &str, path: &str, kind: &str, body: &str) {
+    let address = endpoint.strip_prefix("http://").expect("an address");
+    let mut stream = TcpStream::connect(address).expect("the emulator listens");
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {kind}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("the emulator reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the emulator answers");
+    assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
 }
 
 /// Where cargo puts the binaries of this build: `target/debug`.

@@ -36,7 +36,9 @@ async fn with_service_linked_roles(
     sdk: &aws_config::SdkConfig,
 ) -> inventory::Inventory {
     let iam = aws_sdk_iam::Client::new(sdk);
-    for service in ["autoscaling.amazonaws.com", "elasticloadbalancing.amazonaws.com"] {
+    let services =
+        ["autoscaling.amazonaws.com", "elasticloadbalancing.amazonaws.com", "fis.amazonaws.com"];
+    for service in services {
         iam.create_service_linked_role().aws_service_name(service).send().await.expect(service);
     }
     assert_eq!(jitsi.run(&["plan"]).code, 3, "there is something to do");

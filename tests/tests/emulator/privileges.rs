@@ -9,24 +9,30 @@ use std::collections::BTreeSet;
 use aws_sdk_iam::{Client, types::PolicyScopeType};
 use jitsi_aws_tests::{
     deployment::{Call, Deployment, Run},
-    emulator::{Account, Emulator},
+    emulator::{Account, Emulator, post},
 };
 use serde_json::{Value, json};
 
-use crate::{drift, properties::decode};
+use crate::{drift, harm, properties::decode};
 
 /// Allowed, but not seen here: AWS asks for these on behalf of another call, or the emulator is too
 /// quick for the call to be needed.
-const UNSEEN: [(&str, &str); 12] = [
+const UNSEEN: [(&str, &str); 15] = [
     ("autoscaling:CreateOrUpdateTags", "tags in CreateAutoScalingGroup"),
     ("autoscaling:DescribeScalingActivities", "while an instance is being launched"),
+    ("cloudwatch:GetMetricStatistics", "looking on during a failover test"),
     ("cloudwatch:TagResource", "tags in PutMetricAlarm"),
     ("ec2:CreateTags", "tags in EC2's create calls"),
     ("ec2:RunInstances", "CreateAutoScalingGroup with a launch template"),
-    ("ec2:TerminateInstances", "when the emptied group has not terminated its instance yet"),
+    (
+        "ec2:TerminateInstances",
+        "killing the instance; when the emptied group has not ended its own yet",
+    ),
     ("elasticloadbalancing:AddTags", "tags in the create calls of load balancing"),
+    ("elasticloadbalancing:DescribeTargetHealth", "looking on during a failover test"),
     ("events:TagResource", "tags in PutRule"),
-    ("iam:PassRole", "the instance profile of the launch template"),
+    ("fis:TagResource", "tags in CreateExperimentTemplate and StartExperiment"),
+    ("iam:PassRole", "the launch template's instance profile, the experiment's role"),
     ("s3:DeleteObjectVersion", "DeleteObjects with versions"),
     ("s3:PutObjectTagging", "tags in PutObject"),
     ("sns:TagResource", "tags in CreateTopic"),
@@ -41,13 +47,14 @@ async fn the_deployer_may_do_exactly_what_it_does() {
     let jitsi = Deployment::new(admin, "jitsi");
     jitsi.succeed(&["setup", "iam"]);
     let allowed = widen(&iam).await;
-    enforce(emulator.endpoint());
+    post(emulator.endpoint(), "/moto-api/reset-auth", "text/plain", "0"); // from now on policies count
 
     let mut runs = vec![
         jitsi.succeed(&["setup", "instances"]),
         jitsi.succeed(&["setup", "lb"]),
         jitsi.succeed(&["setup", "monitoring"]),
     ];
+    let harms = harm::all(&jitsi).await;
     drift::spoil(&sdk, &jitsi.account.id).await;
     jitsi.configure(|text| {
         text.replace("boss@", "chief@")
@@ -69,8 +76,8 @@ async fn the_deployer_may_do_exactly_what_it_does() {
     runs.push(jitsi.succeed(&["setup", "lb"]));
     runs.push(jitsi.succeed(&["setup", "delete", "--keep-iam"]));
 
-    let called: BTreeSet<String> =
-        runs.iter().flat_map(Run::calls).map(|call| action(&call)).collect();
+    let calls = runs.iter().flat_map(Run::calls).chain(harms);
+    let called: BTreeSet<String> = calls.map(|call| action(&call)).collect();
     let unseen: BTreeSet<String> = UNSEEN.iter().map(|(action, _)| (*action).to_owned()).collect();
     let missing: Vec<_> = called.difference(&allowed).collect();
     assert!(missing.is_empty(), "called, but not allowed: {missing:#?}");
@@ -151,24 +158,6 @@ async fn widen(iam: &Client) -> BTreeSet<String> {
     allowed
 }
 
-fn enforce(endpoint: &str) {
-    use std::{
-        io::{Read, Write},
-        net::TcpStream,
-    };
-    let address = endpoint.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "POST /moto-api/reset-auth HTTP/1.1\r\nHost: {address}\r\nContent-Type: text/plain\r\n\
-         Content-Length: 1\r\nConnection: close\r\n\r\n0"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains("200 OK"), "{answer}");
-}
-
 /// The IAM action of a call (Service Authorization Reference).
 fn action(call: &Call) -> String {
     let prefix = match call.service.as_str() {
@@ -178,10 +167,12 @@ fn action(call: &Call) -> String {
         "EC2" => "ec2",
         "Elastic Load Balancing v2" => "elasticloadbalancing",
         "EventBridge" => "events",
+        "fis" => "fis",
         "IAM" => "iam",
         "Route 53" => "route53",
         "S3" => "s3",
         "SNS" => "sns",
+        "SSM" => "ssm",
         "STS" => "sts",
         "Resource Groups Tagging API" => "tag",
         other => panic!("whose actions are those of {other}?"),
