@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Between rounds while something is not well or not proven yet.
 const DOUBT_PAUSE: Duration = Duration::from_secs(1);
+/// The same while the components of a booting instance start: nothing else is waited for.
+const START_PAUSE: Duration = Duration::from_millis(250);
 /// How long a component may take to answer, if half the interval is not shorter.
 const ANSWER_LIMIT: Duration = Duration::from_millis(2500);
 
@@ -30,6 +32,11 @@ impl Rhythm {
         let pause = self.interval - self.answer_limit();
         if well { pause } else { DOUBT_PAUSE.min(pause) }
     }
+
+    /// The same while the components of a booting instance start.
+    pub(crate) fn start_pause(self) -> Duration {
+        START_PAUSE.min(self.pause(false))
+    }
 }
 
 #[cfg(test)]
@@ -43,6 +50,7 @@ mod tests {
             let rhythm = Rhythm::new(interval);
             assert!(rhythm.pause(true) + rhythm.answer_limit() <= interval);
             assert!(rhythm.pause(false) <= rhythm.pause(true));
+            assert!(rhythm.start_pause() <= START_PAUSE.min(rhythm.pause(false)));
             assert!(!rhythm.pause(false).is_zero() && !rhythm.answer_limit().is_zero());
         }
         assert_eq!(Rhythm::new(Duration::from_secs(5)).answer_limit(), ANSWER_LIMIT);

@@ -113,7 +113,13 @@ impl<'a> Watch<'a> {
                 () = sleep_until(next_round) => {
                     self.round().await;
                     let well = self.faults.is_empty() && self.proof == Proof::Held;
-                    next_round = Instant::now() + self.rhythm.pause(well);
+                    // A meeting that fails is not held more often: that is work for those who start.
+                    let pause = if self.proven || self.faults.is_empty() {
+                        self.rhythm.pause(well)
+                    } else {
+                        self.rhythm.start_pause()
+                    };
+                    next_round = Instant::now() + pause;
                     service::beat();
                 }
             }
