@@ -1,5 +1,6 @@
 """The table, what was expected of it, and its place in docs/ha.md."""
 
+import os
 from pathlib import Path
 
 from .scenarios import HANG_LIMIT, SCENARIOS, STEPS, Measured
@@ -21,6 +22,9 @@ def table(results: Results, ours: str, theirs: str) -> str:
             steps = [row[site].steps() for site in (theirs, ours)]
             if all(steps):
                 lines += [f"| … {s} | {' | '.join(f'{each[s]:.0f} s' for each in steps)} |" for s in STEPS]
+    # Others' work on the machine lengthens both figures, most of all what installs.
+    loads = ", ".join(f"{row[ours].load:.1f}" for row in results.values())
+    lines += ["", f"Measured on {os.cpu_count()} processors; load of the machine at each harm: {loads}."]
     return "\n".join(lines)
 
 

@@ -27,6 +27,7 @@ class Measured:
     zone_before: str
     zone_after: str
     instance_replaced: bool
+    load: float  # of the machine when the harm came
     timeline: list[tuple[float, str]] = field(default_factory=list)  # seconds after the harm, event
 
     def steps(self) -> dict[str, float] | None:
@@ -103,8 +104,8 @@ class Bench:
     def run(self, scenario: Scenario) -> dict[str, Measured]:
         self.before = self.await_health()
         self._look_together()
-        # others' work on the machine shows in the figures of both, most in what installs
-        self.say(f"{scenario.title} (load of the machine: {os.getloadavg()[0]:.1f})")
+        load = os.getloadavg()[0]
+        self.say(f"{scenario.title} (load of the machine: {load:.1f})")
         harmed, wall = time.monotonic(), time.time()
         scenario.harm(self)
         outages = self._await_outages(harmed, scenario.limit)
@@ -116,7 +117,7 @@ class Bench:
         for site, result in outages.items():
             ids = {self.before[site]["id"], after[site]["id"]}
             measured[site] = Measured(
-                result, self.before[site]["zone"], after[site]["zone"], len(ids) > 1,
+                result, self.before[site]["zone"], after[site]["zone"], len(ids) > 1, load,
                 [(round(s, 1), t) for s, t, words in timeline if words & {*ids, self.groups[site]}],
             )
         return measured

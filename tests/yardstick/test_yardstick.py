@@ -48,7 +48,7 @@ def test_answers_may_come_in_any_order():
 
 
 def measured(seconds: float | None, zones: str = "aa") -> Measured:
-    return Measured(Outage(seconds), f"eu-central-1{zones[0]}", f"eu-central-1{zones[1]}", False)
+    return Measured(Outage(seconds), f"eu-central-1{zones[0]}", f"eu-central-1{zones[1]}", False, 0.5)
 
 
 def results(ours: list, theirs: list) -> dict:
