@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import formatdate
 from urllib.parse import parse_qs
 
 from moto.iam.access_control import IAMRequestBase
@@ -34,10 +33,13 @@ Control = Callable[[str, str, dict], dict | None]
 
 
 class QuietHandler(MotoRequestHandler):
-    """No line per request on the console."""
+    """No line per request on the console; the Date header says AWS's time, by which clients correct theirs."""
 
     def log_request(self, *args) -> None:
         pass
+
+    def date_time_string(self, timestamp=None) -> str:
+        return super().date_time_string(timestamp or time.time() + self.server.app.world.knobs.clock_ahead)
 
 
 class Application:
@@ -54,7 +56,6 @@ class Application:
         if self.world.knobs.api_latency:
             time.sleep(self.world.knobs.api_latency)
         ahead = self.world.knobs.clock_ahead
-        start_response = dated(start_response, ahead)
         if (signed := signed_at(environ)) is not None and abs(time.time() + ahead - signed) > SKEW_LIMIT:
             service, _ = called(environ)
             code = "RequestTimeTooSkewed" if service == "s3" else "SignatureDoesNotMatch"
@@ -87,14 +88,6 @@ def signed_at(environ) -> float | None:
         return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
     except ValueError:
         return None
-
-
-def dated(start_response, ahead: float):
-    """Answers bear AWS's time, by which clients correct theirs."""
-    def start(status, headers, *rest):
-        kept = [(name, value) for name, value in headers if name.lower() != "date"]
-        return start_response(status, [*kept, ("Date", formatdate(time.time() + ahead, usegmt=True))], *rest)
-    return start
 
 
 def called(environ) -> tuple[str, str]:
