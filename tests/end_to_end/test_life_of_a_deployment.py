@@ -92,13 +92,13 @@ def test_wrong_address_mapping_is_put_right(workplace):
 
 
 def test_blocked_udp_makes_unready_and_says_so(workplace):
-    """No replacement would open the port: the group is told to wait, so that the chapter is about the verdict."""
+    """No replacement would open the port: the group looks away meanwhile, the chapter is about the verdict."""
     instance = workplace.steady()
     ec2, group = workplace.client("ec2"), workplace.client("autoscaling")
     found = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [f"{NAME}-instance"]}])
     rules = {"GroupId": found["SecurityGroups"][0]["GroupId"], "IpPermissions": [
         {"IpProtocol": "udp", "FromPort": 10000, "ToPort": 10000, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
-    group.suspend_processes(AutoScalingGroupName=NAME, ScalingProcesses=["ReplaceUnhealthy"])
+    group.suspend_processes(AutoScalingGroupName=NAME, ScalingProcesses=["HealthCheck"])
     try:
         ec2.revoke_security_group_ingress(**rules)
         wait_for("unready", lambda: workplace.healthz(instance) == (503, ["meeting"]), 120)
@@ -107,7 +107,7 @@ def test_blocked_udp_makes_unready_and_says_so(workplace):
         workplace.jitsi_aws("setup", "instances", "--yes")  # puts back what somebody removed
         healed(workplace, instance)
     finally:
-        group.resume_processes(AutoScalingGroupName=NAME, ScalingProcesses=["ReplaceUnhealthy"])
+        group.resume_processes(AutoScalingGroupName=NAME, ScalingProcesses=["HealthCheck"])
 
 
 def test_zone_outage_moves_the_site(workplace, tmp_path):
