@@ -29,7 +29,7 @@ impl Rhythm {
 
     /// From the end of a round to the next.
     pub(crate) fn pause(self, well: bool) -> Duration {
-        let pause = self.interval - self.answer_limit();
+        let pause = self.interval.saturating_sub(self.answer_limit());
         if well { pause } else { DOUBT_PAUSE.min(pause) }
     }
 

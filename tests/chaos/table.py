@@ -64,7 +64,7 @@ def main() -> int:
         text = arguments.into.read_text()
         before, rest = text.split(BEGIN, 1)
         after = rest.split(END, 1)[1]
-        arguments.into.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+        arguments.into.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
     return 0
 
 
