@@ -37,6 +37,7 @@ def bring_back(instance: Instance, prober: Prober) -> None:
 def suffer(instance: Instance, key: str, fault: Fault, figures: Figures) -> None:
     """The whole course of one fault, into the figures."""
     prober = instance.prober()
+    began = time.monotonic()
     try:
         bring_back(instance, prober)
         room, began = prober.now().room, time.monotonic()
@@ -49,8 +50,7 @@ def suffer(instance: Instance, key: str, fault: Fault, figures: Figures) -> None
         timeline = prober.timeline
         healed = 0.0 if not fault.healed_by else heal_time(timeline, room, ended, fault.healed_by + 120)
         told = timeline.first(began, lambda look: look.public != 200)
-        answer = next((str(l.public or "no answer") for at, l in timeline.changes if told is not None
-                       and at == began + told), "")
+        answer = "" if told is None else str(timeline.at(began + told).public or "no answer")
         figures.add(key, Figure(
             fault.words, fault.lasts, timeline.first(began, lambda look: bool(look.named)), told, answer, healed,
             fault.note,

@@ -60,6 +60,10 @@ class Timeline:
         found = next((at for at, look in self.changes if at >= since and wanted(look)), None)
         return None if found is None else found - since
 
+    def at(self, moment: float) -> Look:
+        """What was seen last at that time."""
+        return next(look for at, look in reversed(self.changes) if at <= moment + STEP / 2)
+
     def well_since(self, since: float, old_room: str) -> float | None:
         """When it became well for good, proven by a meeting in another room; None while it is not."""
         start = None
