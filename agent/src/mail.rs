@@ -41,7 +41,7 @@ fn write(
     let cause: String = format!("{error:#}").chars().take(LONGEST_CAUSE).collect();
     let Identity { instance_id, zone, instance_type, .. } = identity;
     let mut text = format!(
-        "Jitsi Meet on {domain} (deployment {deployment}): a new instance gave up.\n\
+        "Jitsi Meet on {domain} (deployment {deployment}): an instance gave up.\n\
          Instance: {instance_id} ({instance_type}) in {zone}\n\
          Phase: {phase}\n\
          Cause: {cause}\n"
@@ -115,7 +115,7 @@ mod tests {
         let mail = write(&"d".repeat(20), domain, &identity, Phase::Configure, &error);
         assert!(mail.subject.is_ascii() && mail.subject.len() <= 100, "{}", mail.subject);
         for part in [
-            "Jitsi Meet on ü.example.org (deployment dddddddddddddddddddd): a new instance gave up.\n",
+            "Jitsi Meet on ü.example.org (deployment dddddddddddddddddddd): an instance gave up.\n",
             "\nInstance: i-0123456789abcdef0 (t3.medium) in eu-central-1a\n",
             "\nPhase: configure\n",
             "\nCause: install: fetching the key: 404\n",
