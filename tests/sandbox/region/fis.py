@@ -5,13 +5,12 @@ import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+import fis_tags
 from moto.autoscaling import autoscaling_backends
 from moto.core.exceptions import JsonRESTError
 from moto.ec2 import ec2_backends
 from moto.fis.models import Experiment, FISBackend, fis_backends
 from moto.iam import iam_backends
-
-import fis_tags
 
 from .policies import allows, listed
 from .world import World, log

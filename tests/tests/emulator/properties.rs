@@ -59,9 +59,17 @@ impl Complete {
                     assert!(!action.as_str().unwrap().contains('*'), "{action} is not exact");
                 }
                 if statement["Action"].as_array().unwrap().contains(&"iam:PassRole".into()) {
+                    let service = &statement["Condition"]["StringEquals"]["iam:PassedToService"];
+                    let role = match service.as_str().expect("a service") {
+                        "ec2.amazonaws.com" => "jitsi-instance",
+                        "fis.amazonaws.com" => "jitsi-fault-injection",
+                        other => panic!("a role is passed to {other}"),
+                    };
                     let resource = statement["Resource"].to_string();
-                    assert!(resource.contains(":role/jitsi-aws/jitsi-instance"), "{resource}");
-                    assert!(statement["Condition"].to_string().contains("iam:PassedToService"));
+                    assert!(
+                        resource.ends_with(&format!(":role/jitsi-aws/{role}\"]")),
+                        "{resource}"
+                    );
                 }
             }
         }

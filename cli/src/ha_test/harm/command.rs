@@ -45,7 +45,7 @@ pub(super) async fn signal(cx: &Cx, victim: &Victim, service: Service, signal: &
         .doing(&doing);
     let command = match sent {
         Ok(answer) => answer.command.and_then(|command| command.command_id).unwrap_or_default(),
-        Err(error) if error.is(&["InvalidInstanceId"]) => return Err(unmanaged(error).into()),
+        Err(error) if error.is(&["InvalidInstanceId"]) => return Err(unmanaged(error)),
         Err(error) => return Err(error.into()),
     };
     wait::until(cx, &Key::Instance, LIMIT, || async {
