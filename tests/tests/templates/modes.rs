@@ -76,10 +76,8 @@ impl Site {
             if report.held() {
                 return;
             }
-            let logs = ["prosody/prosody.log", "jicofo"].map(|log| {
-                let log = self.machine.ok("tail", &["-n", "30", &format!("/var/log/{log}")]);
-                log.to_owned()
-            });
+            let logs = ["prosody/prosody.log", "jicofo"]
+                .map(|log| self.machine.ok("tail", &["-n", "30", &format!("/var/log/{log}")]));
             assert!(start.elapsed() < PATIENCE, "{report:#?}\n{}", logs.join("\n"));
         }
     }
