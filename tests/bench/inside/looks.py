@@ -1,4 +1,4 @@
-"""Looks at the four programs of an instance ten times a second, as the agent judges them, and prints a line of
+"""Looks at the four programs of an instance ten times a second, about as the agent judges them, and prints a line of
 JSON whenever one begins or ceases to answer; ends with its standard input. `looks.py DOMAIN`"""
 
 import http.client
@@ -29,12 +29,12 @@ def ask(connection, path, headers):
         connection.close()
 
 
-def secure(path, headers=None):
-    return ask(http.client.HTTPSConnection("127.0.0.1", timeout=LIMIT, context=ANY), path, headers or {"Host": DOMAIN})
+def secure(path):
+    return ask(http.client.HTTPSConnection("127.0.0.1", timeout=LIMIT, context=ANY), path, {"Host": DOMAIN})
 
 
-def plain(port, path):
-    return ask(http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT), path, {})
+def plain(port, path, headers=None):
+    return ask(http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT), path, headers or {})
 
 
 def videobridge():
@@ -43,7 +43,8 @@ def videobridge():
 
 LOOKS = {
     "nginx": lambda: secure("/healthz")[0] in (200, 503),
-    "prosody": lambda: secure("/xmpp-websocket", HANDSHAKE)[0] == 101,
+    # Not through nginx: that it starts later is not Prosody's time.
+    "prosody": lambda: plain(5280, "/xmpp-websocket", HANDSHAKE)[0] == 101,
     "jicofo": lambda: plain(8888, "/about/health")[0] == 200,
     "jitsi-videobridge2": videobridge,
 }
