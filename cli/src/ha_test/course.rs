@@ -26,7 +26,7 @@ pub struct Plan {
 /// How the people in charge hear of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// By a mail that names the victim.
+    /// By mail about it.
     Mail,
     /// By an alarm, which sends mail.
     Alarm,
@@ -45,7 +45,7 @@ pub enum Seen {
     Aws(Sight),
     /// AWS did not answer: why.
     Blind(String),
-    /// A mail that names the victim, by its subject.
+    /// A mail about the harm, by its subject.
     Mail(String),
     /// An alarm changed its state.
     Alarm {
@@ -89,7 +89,7 @@ pub const NOTICE: Duration = Duration::from_mins(5);
 const CONFIRMING_MEETINGS: usize = 3;
 
 // Characters of a reason in a line of 100.
-const REASON: usize = 55;
+const REASON: usize = 64;
 
 /// The course so far.
 #[derive(Clone, Debug)]
@@ -242,8 +242,11 @@ impl Course {
         }
         if self.noticed.is_none() {
             match self.plan.notice {
-                Notice::Mail => problems
-                    .push(format!("no mail arrived that names {}", self.plan.victim.instance_id)),
+                Notice::Mail => {
+                    let victim = &self.plan.victim.instance_id;
+                    let or = if self.plan.harm == Harm::ZoneOutage { " or an alarm" } else { "" };
+                    problems.push(format!("no mail arrived that names {victim}{or}"));
+                }
                 Notice::Alarm => problems.push("no alarm fired".to_owned()),
                 Notice::None => {}
             }

@@ -45,8 +45,8 @@ pub async fn look(cx: &Cx, target_group: &str) -> Result<Sight> {
         let member = sight.member(instance.instance_id());
         member.ec2 = text(instance.state().and_then(|state| state.name()));
         let zone = instance.placement().and_then(|placement| placement.availability_zone());
-        member.zone = zone.unwrap_or_default().to_owned();
-        member.subnet = instance.subnet_id().unwrap_or_default().to_owned();
+        zone.unwrap_or_default().clone_into(&mut member.zone);
+        instance.subnet_id().unwrap_or_default().clone_into(&mut member.subnet);
         member.launched = instance.launch_time().map(DateTime::secs);
     }
     let group = group.doing("looking at our Auto Scaling group")?;

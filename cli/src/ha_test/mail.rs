@@ -36,8 +36,8 @@ impl Maildir {
         Ok(maildir)
     }
 
-    /// The subject of a new message that names `word`, if there is one.
-    pub async fn find(&mut self, word: &str) -> io::Result<Option<String>> {
+    /// The subject of a new message that names one of `words`, if there is one.
+    pub async fn find(&mut self, words: &[String]) -> io::Result<Option<String>> {
         for (name, path) in self.unread().await? {
             let text = match tokio::fs::metadata(&path).await {
                 Ok(file) if file.len() > LARGEST => String::new(),
@@ -47,7 +47,7 @@ impl Maildir {
                 Err(error) => return Err(error),
             };
             self.known.insert(name);
-            if let Some(subject) = names(&text, word) {
+            if let Some(subject) = names(&text, words) {
                 return Ok(Some(subject));
             }
         }
@@ -76,10 +76,10 @@ fn unique(name: &OsString) -> OsString {
     text.split_once(':').map_or_else(|| name.clone(), |(unique, _)| unique.into())
 }
 
-/// The subject, if the message names `word`. Quoted-printable text breaks lines with `=`.
-fn names(message: &str, word: &str) -> Option<String> {
+/// The subject, if the message names one of `words`. Quoted-printable text breaks lines with `=`.
+fn names(message: &str, words: &[String]) -> Option<String> {
     let message = message.replace("\r\n", "\n").replace("=\n", "");
-    if !message.contains(word) {
+    if !words.iter().any(|word| message.contains(word)) {
         return None;
     }
     let head = message.split("\n\n").next().unwrap_or_default();
@@ -108,9 +108,10 @@ mod tests {
         std::fs::rename(directory.path().join("new/1"), directory.path().join("cur/1:2,S"))
             .unwrap();
         deliver(directory.path(), "new/2", &mail("i-2"));
-        assert_eq!(maildir.find("i-1").await.unwrap(), None);
+        let words = ["i-1".to_owned(), "ALARM: \"jitsi-healthy-hosts\"".to_owned()];
+        assert_eq!(maildir.find(&words).await.unwrap(), None);
         deliver(directory.path(), "new/3", &mail("i-=\r\n1"));
-        assert_eq!(maildir.find("i-1").await.unwrap().as_deref(), Some("Terminated"));
-        assert_eq!(maildir.find("i-1").await.unwrap(), None);
+        assert_eq!(maildir.find(&words).await.unwrap().as_deref(), Some("Terminated"));
+        assert_eq!(maildir.find(&words).await.unwrap(), None);
     }
 }

@@ -28,6 +28,7 @@ use tokio::sync::mpsc;
 use self::{
     course::{Course, Plan, Seen, State, What},
     deployment::Deployment,
+    harm::Harm,
     mail::Maildir,
     milestone::Milestone,
     report::{Line, Report, Subject},
@@ -113,14 +114,14 @@ pub async fn run(
     let (to, told) = mpsc::unbounded_channel();
     let teller = Teller::new(to);
     let Ways { browser, prober, maildir } = ways;
-    let victim = plan.victim.instance_id.clone();
+    let words = mail_words(&plan, &deployment.alarms);
     let watch = async {
         tokio::join!(
             watchers::requests(&teller, &browser),
             watchers::meetings(&teller, &prober),
             watchers::aws(&teller, cx, &deployment.target_group),
             watchers::alarms(&teller, cx, &deployment.alarms, alarms),
-            watchers::mail(&teller, maildir, &victim),
+            watchers::mail(&teller, maildir, &words),
         )
     };
     tokio::select! {
@@ -213,6 +214,17 @@ async fn baseline(
         }
     }
     Ok((requests, meetings, sight))
+}
+
+/// What a mail about the harm says. An instance whose zone is out is terminated, and that told, only
+/// when the target group has let go of it; until then it is the alarms that tell.
+fn mail_words(plan: &Plan, alarms: &[String]) -> Vec<String> {
+    let mut words = vec![plan.victim.instance_id.clone()];
+    if plan.harm == Harm::ZoneOutage {
+        // CloudWatch's own subject.
+        words.extend(alarms.iter().map(|alarm| format!("ALARM: \"{alarm}\"")));
+    }
+    words
 }
 
 fn untouched(why: &str) -> Hinted {

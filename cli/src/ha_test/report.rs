@@ -249,7 +249,7 @@ impl Report {
             text.push_str(part);
         }
         for problem in &self.problems {
-            text.push_str(&format!("\n{} {problem}", style.mark(Mark::Failed)));
+            text = format!("{text}\n{} {problem}", style.mark(Mark::Failed));
         }
         text
     }

@@ -90,7 +90,8 @@ pub fn compare(before: &Sight, now: &Sight, victim: &str, at: Duration) -> Vec<M
             tell(Kind::TakenOut, id, format!("group takes {id} out: {why}"));
         }
         if activity.failed() && !earlier.is_some_and(Activity::failed) {
-            let text = format!("{} failed: {}", activity.short(), activity.message);
+            let why = activity.message.split(". ").next().unwrap_or_default();
+            let text = format!("{} failed: {why}", activity.short());
             tell(Kind::LaunchFailed, activity.instance(), text);
         }
     }

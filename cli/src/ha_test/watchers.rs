@@ -146,12 +146,12 @@ pub(super) async fn alarms(teller: &Teller, cx: &Cx, names: &[String], mut befor
     }
 }
 
-/// Looks for mail that names `victim`; without a maildir there is nothing to look for.
-pub(super) async fn mail(teller: &Teller, maildir: Option<Maildir>, victim: &str) {
+/// Looks for mail that names one of `words`; without a maildir there is nothing to look for.
+pub(super) async fn mail(teller: &Teller, maildir: Option<Maildir>, words: &[String]) {
     let Some(mut maildir) = maildir else { return std::future::pending().await };
     let mut blind = BTreeSet::new();
     loop {
-        match maildir.find(victim).await {
+        match maildir.find(words).await {
             Ok(Some(subject)) => teller.tell(Seen::Mail(subject)),
             Ok(None) => {}
             Err(error) => complain(teller, &mut blind, &error.into()),
