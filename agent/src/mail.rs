@@ -1,6 +1,7 @@
 //! The mail of an instance that gives itself up: the group's own mail says only that a launch was
 //! abandoned, and the console goes with the instance. Sent through the deployment's topic, once.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -47,7 +48,8 @@ fn write(
          Cause: {cause}\n"
     );
     if let Some(next) = advice::next_step(error) {
-        text += &format!("Next: {next}\n");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "Next: {next}");
     }
     text += "The Auto Scaling group replaces the instance; the next one meets the same cause unless it has \
              passed.\nTo see how it stands: jitsi-aws status\n";
