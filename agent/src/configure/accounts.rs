@@ -68,42 +68,41 @@ pub(super) async fn ensure(
         commands.push(format!("user:password({jid}, {password})"));
     }
     commands.extend(gone.iter().map(|jid| format!("user:delete({})", lua(jid))));
-    retry_with(Pauses::NEAR, "asking Prosody's console", CONSOLE_LIMIT, || async {
-        let answers = console(system, &commands).await?;
-        let (set, removed) = answers.split_at(2 * accounts.len());
-        for (pair, account) in set.chunks(2).zip(accounts) {
-            // The first of the two may fail because the account is there; the second may not.
-            if let [_, Err(said)] = pair {
-                bail!("{}: {said}", account.jid);
-            }
-        }
-        for (removal, jid) in removed.iter().zip(gone) {
-            match removal {
-                Err(said) if !said.starts_with("No such") => bail!("removing {jid}: {said}"),
-                _ => tracing::info!("removed the account {jid}"),
-            }
-        }
-        Ok(())
-    })
-    .await
-    .context(Advice::new("setting Prosody's accounts", "prosodyctl shell"))?;
-    subscribe(system, settings).await
-}
-
-/// `client_proxy` answers only whom it finds in the roster of `focus`.
-async fn subscribe(system: &dyn System, settings: &InstanceSettings) -> Result<()> {
+    // `client_proxy` answers only whom it finds in the roster of `focus`.
     let domain = &settings.domain;
     let (user, proxy) = (format!("focus@auth.{domain}"), format!("focus.{domain}"));
-    let commands = [
-        format!("roster:subscribe_both({}, {})", lua(&user), lua(&proxy)),
-        "module:reload(\"client_proxy\")".to_owned(),
-    ];
-    let answers = console(system, &commands).await?;
-    if answers[0].is_ok() {
-        return Ok(());
+    commands.push(format!("roster:subscribe_both({}, {})", lua(&user), lua(&proxy)));
+    commands.push("module:reload(\"client_proxy\")".to_owned());
+    let subscribed =
+        retry_with(Pauses::NEAR, "asking Prosody's console", CONSOLE_LIMIT, || async {
+            let answers = console(system, &commands).await?;
+            let (set, rest) = answers.split_at(2 * accounts.len());
+            for (pair, account) in set.chunks(2).zip(accounts) {
+                // The first of the two may fail because the account is there; the second may not.
+                if let [_, Err(said)] = pair {
+                    bail!("{}: {said}", account.jid);
+                }
+            }
+            let (removed, roster) = rest.split_at(gone.len());
+            for (removal, jid) in removed.iter().zip(gone) {
+                match removal {
+                    Err(said) if !said.starts_with("No such") => bail!("removing {jid}: {said}"),
+                    _ => tracing::info!("removed the account {jid}"),
+                }
+            }
+            Ok(roster[0].is_ok())
+        })
+        .await
+        .context(Advice::new("setting Prosody's accounts", "prosodyctl shell"))?;
+    if !subscribed {
+        subscribe(system, &proxy, &user).await?;
     }
-    // Prosody 0.12 has no roster in its console; Jitsi brings a command of its own for that.
-    let command = Command::new("prosodyctl", ["mod_roster_command", "subscribe", &proxy, &user]);
+    Ok(())
+}
+
+/// Prosody 0.12 has no roster in its console; Jitsi brings a command of its own for that.
+async fn subscribe(system: &dyn System, proxy: &str, user: &str) -> Result<()> {
+    let command = Command::new("prosodyctl", ["mod_roster_command", "subscribe", proxy, user]);
     let output = system.run(&command).await?;
     if !output.ok() {
         // Browsers ask for conferences over HTTP: only old clients go through client_proxy.
@@ -195,15 +194,32 @@ mod tests {
         assert_ne!(fingerprint(&changed), before);
     }
 
+    /// A console that says this to every command with `part` in it, and `OK` to the others.
+    fn says(part: &'static str, said: &'static str) -> Fake {
+        let system = Fake::default();
+        system.answer_by("prosodyctl shell", move |input| {
+            let answer = |line: &str| if line.contains(part) { said } else { "| OK" };
+            (0, input.lines().map(|line| format!("prosody> {}\n", answer(line))).collect())
+        });
+        system
+    }
+
+    #[tokio::test]
+    async fn without_a_roster_in_the_console_jitsis_own_command_is_asked() {
+        let missing = "! Error: The 'roster' section has no such command";
+        let system = says("roster:", missing);
+        ensure(&system, &crate::config::example(), &accounts(), &[]).await.unwrap();
+        let ran = system.ran();
+        assert!(ran[1].starts_with("prosodyctl mod_roster_command subscribe focus."), "{ran:?}");
+        let system = says("roster:", "| OK");
+        ensure(&system, &crate::config::example(), &accounts(), &[]).await.unwrap();
+        assert_eq!(system.ran(), ["prosodyctl shell"], "one look at the console does it all");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_account_that_could_not_be_removed_is_an_error_and_one_that_is_gone_is_not() {
         let removing = |said: &'static str| async move {
-            let system = Fake::default();
-            system.answer_by("prosodyctl shell", move |input| {
-                let answer = |line: &str| if line.contains("delete") { said } else { "| OK" };
-                let lines = input.lines().map(|line| format!("prosody> {}\n", answer(line)));
-                (0, lines.collect())
-            });
+            let system = says("user:delete", said);
             ensure(&system, &crate::config::example(), &accounts(), &["ann@d".into()]).await
         };
         removing("| OK: User deleted").await.unwrap();
@@ -214,8 +230,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_password_that_was_not_set_is_an_error_and_no_argument() {
-        let system = Fake::default();
-        system.answer("prosodyctl shell", 0, PRINTED);
+        let system = says("nohost", "! Error: No such host: nohost");
         let settings = crate::config::example();
         let error = ensure(&system, &settings, &accounts(), &[]).await.unwrap_err();
         assert!(format!("{error:#}").contains("x@nohost: No such host: nohost"), "{error:#}");

@@ -92,13 +92,22 @@ impl Site<'_> {
         let fingerprint = accounts::fingerprint(&accounts);
         let gone = applied.gone(&accounts);
         let known = applied.has_accounts(&fingerprint) && gone.is_empty();
-        if force || !known || told.contains(&Consumer::Prosody) {
-            applied.announce(self.system, &accounts)?;
-            accounts::ensure(self.system, self.settings, &accounts, &gone).await?;
-        }
-        for consumer in [Consumer::Jicofo, Consumer::Videobridge, Consumer::Nginx] {
-            restarted.extend(units::restart(self.system, consumer, &told).await?);
-        }
+        // Side by side: Java needs longer to its first log-in than Prosody to know the account.
+        let set_accounts = async {
+            if force || !known || told.contains(&Consumer::Prosody) {
+                applied.announce(self.system, &accounts)?;
+                accounts::ensure(self.system, self.settings, &accounts, &gone).await?;
+            }
+            anyhow::Ok(())
+        };
+        let restart_others = async {
+            let mut restarted = Vec::new();
+            for consumer in [Consumer::Jicofo, Consumer::Videobridge, Consumer::Nginx] {
+                restarted.extend(units::restart(self.system, consumer, &told).await?);
+            }
+            Ok(restarted)
+        };
+        restarted.extend(tokio::try_join!(set_accounts, restart_others)?.1);
         restarted.extend(units::start_missing(self.system).await?);
         let written: Vec<PathBuf> = stale.iter().map(|file| file.path.clone()).collect();
         if !written.is_empty() || !known {
