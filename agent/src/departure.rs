@@ -51,8 +51,8 @@ pub(crate) async fn depart(life: &Life, cause: Cause) -> Result<()> {
         service::beat();
         match life.lifecycle.complete(hook, Outcome::Continue).await {
             Ok(Told::Now) => {
-                log_told("CONTINUE", hook, Told::Now);
                 life.note(|progress| progress.terminate = Some(Outcome::Continue));
+                log_told("CONTINUE", hook, Told::Now);
             }
             // The hook begins only when the target group has let go of the instance.
             Ok(Told::NothingWaits) => {}

@@ -52,7 +52,7 @@ fn write(
         let _ = writeln!(text, "Next: {next}");
     }
     text += "The Auto Scaling group replaces the instance; the next one meets the same cause unless it has \
-             passed.\nTo see how it stands: jitsi-aws status\n";
+             passed.\nTo see whether one can meet: jitsi-aws probe\n";
     Mail { subject: format!("Jitsi {deployment}: {instance_id} gave up in phase {phase}"), text }
 }
 

@@ -68,7 +68,7 @@ impl Alarm {
                 datapoints: (2, 2),
                 missing: "breaching",
                 description: "No instance is healthy behind the load balancer: nobody can meet. The \
-                              group replaces it by itself; `jitsi-aws status` tells how far it is.",
+                              group replaces it by itself; `jitsi-aws probe` tells when it is back.",
             },
             // A replacement makes a burst of 503 that the alarm above tells of already; this one is
             // for errors that stay while a target counts as healthy. Reported only if not zero.
@@ -81,7 +81,7 @@ impl Alarm {
                 datapoints: (3, 5),
                 missing: "notBreaching",
                 description: "The load balancer answers requests with 5xx because it gets no answer \
-                              from the instance. `jitsi-aws status` shows what is wrong.",
+                              from the instance. `jitsi-aws probe` shows what is wrong.",
             },
             // No data means no instance, which the group and the first alarm tell of.
             Self::StatusCheck => Settings {
@@ -93,7 +93,7 @@ impl Alarm {
                 datapoints: (2, 2),
                 missing: "notBreaching",
                 description: "EC2 finds the instance or the machine under it impaired. The group \
-                              replaces it by itself; `jitsi-aws status` tells how far it is.",
+                              replaces it by itself; `jitsi-aws probe` tells when it is back.",
             },
         }
     }

@@ -90,7 +90,7 @@ impl EventRule {
             "Time: <time>",
             "Cause: <cause> <status>",
             meaning,
-            "To see how it stands: jitsi-aws status",
+            "To see whether one can meet: jitsi-aws probe",
         ]
         .map(|line| format!("\"{line}\""))
         .join("\n")
