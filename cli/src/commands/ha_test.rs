@@ -38,7 +38,7 @@ pub(super) async fn run(env: &Env, options: &args::HaTest) -> Result<Exit> {
     let session = Session::open(env, &config, Role::Deployer).await?;
     let mut target = visitor::target(&session.cx.aws, &config).await?;
     target.connect.clone_from(&options.connect_to);
-    let deployment = Deployment::find(&session.cx, &session.catalog).await?;
+    let deployment = Box::pin(Deployment::find(&session.cx, &session.catalog)).await?;
     let plan = Plan {
         harm: options.harm(),
         victim: deployment.victim.clone(),
@@ -54,7 +54,8 @@ pub(super) async fn run(env: &Env, options: &args::HaTest) -> Result<Exit> {
         Event::Happened(line) => happened(&ui, line),
         Event::Waiting(what) => ui.watching(&what),
     };
-    let (report, ended) = ha_test::run(&session.cx, &deployment, plan, ways, tell).await?;
+    let (report, ended) =
+        Box::pin(ha_test::run(&session.cx, &deployment, plan, ways, tell)).await?;
     files::write(&report, &page).await?;
     env.ui.document("ha-test", &Document { report: &report, page: &page });
     env.ui.result(&format!("{}\nreport: {}", report.text(env.ui.style()), page.display()));

@@ -238,7 +238,8 @@ impl Course {
         } else if let Some(steady) = self.steady
             && steady.saturating_sub(self.began) > self.plan.within
         {
-            problems.push(format!("back only after {} s", (steady - self.began).as_secs()));
+            problems
+                .push(format!("back only after {} s", steady.saturating_sub(self.began).as_secs()));
         }
         if self.noticed.is_none() {
             match self.plan.notice {

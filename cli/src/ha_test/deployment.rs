@@ -71,7 +71,7 @@ impl Deployment {
             .filter(|found| ALARMS.contains(&found.key))
             .map(|found| found.found.id)
             .collect();
-        let sight = look::look(cx, &target_group).await?;
+        let sight = Box::pin(look::look(cx, &target_group)).await?;
         let victim = victim(&sight)?;
         let launched = sight.instances.get(&victim.instance_id).and_then(|member| member.launched);
         let usage = usage(cx).await?;

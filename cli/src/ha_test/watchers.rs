@@ -121,7 +121,7 @@ async fn repeat<F: Future<Output = Result<(), String>>>(
 pub(super) async fn aws(teller: &Teller, cx: &Cx, target_group: &str) {
     let mut blind = BTreeSet::new();
     loop {
-        match look::look(cx, target_group).await {
+        match Box::pin(look::look(cx, target_group)).await {
             Ok(sight) => teller.tell(Seen::Aws(sight)),
             Err(error) => complain(teller, &mut blind, &error),
         }
@@ -190,7 +190,7 @@ mod tests {
             match seen {
                 Seen::Begun(_, began) => begun.push(began.as_secs()),
                 Seen::Ended(_, began, failure) => {
-                    ended.push((began.as_secs(), at.as_secs(), failure))
+                    ended.push((began.as_secs(), at.as_secs(), failure));
                 }
                 _ => {}
             }
