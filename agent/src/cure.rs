@@ -16,10 +16,8 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 
 /// Puts the configuration right, and restarts `component` unless that did. Gives whoever was restarted.
 pub(crate) async fn cure(node: &Node, component: Option<Component>) -> Result<Vec<Component>> {
-    // A wrong password looks like any other illness of those who log in. nginx does not, and a
-    // Prosody that is ill itself would not answer.
-    let accounts = matches!(component, Some(Component::Jicofo | Component::Videobridge));
-    let mut restarted = match node.converge(accounts).await {
+    // A wrong password looks like any other illness of those who log in.
+    let mut restarted = match node.converge(component).await {
         Ok(outcome) => outcome.restarted,
         Err(error) => {
             tracing::error!("putting the configuration right: {error:#}");

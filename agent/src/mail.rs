@@ -62,7 +62,7 @@ pub(crate) async fn send(node: &Node, imds: &Imds, mail: &Mail) {
         Ok(Ok(true)) => tracing::info!("mailed: {}", mail.subject),
         // `setup monitoring` comes after the first instance.
         Ok(Ok(false)) => {
-            tracing::info!("no mail: there is no topic yet (jitsi-aws setup monitoring)")
+            tracing::info!("no mail: there is no topic yet (jitsi-aws setup monitoring)");
         }
         Ok(Err(error)) => tracing::warn!("no mail: {error:#}"),
         Err(_) => tracing::warn!("no mail: no answer within {} s", LIMIT.as_secs()),

@@ -11,7 +11,7 @@ use jitsi_templates::{Discovered, ProsodyModules, Secrets, layout};
 use meeting_probe::Prober;
 
 use crate::configure::{Account, Outcome, Site};
-use crate::health::Endpoints;
+use crate::health::{Component, Endpoints};
 use crate::imds::Identity;
 use crate::system::{System, memory_mib};
 use crate::{install, meeting, secrets, ssm};
@@ -122,11 +122,11 @@ impl Node {
     }
 
     /// Makes the configuration match; see [`Site::converge`].
-    pub async fn converge(&self, force: bool) -> Result<Outcome> {
+    pub async fn converge(&self, ill: Option<Component>) -> Result<Outcome> {
         let (discovered, modules) = self.discovered_and_modules()?;
         let private = self.private()?;
         let people = Arc::clone(&private.people().kept);
-        let outcome = self.site(&discovered, &modules, &people)?.converge(force).await?;
+        let outcome = self.site(&discovered, &modules, &people)?.converge(ill).await?;
         private.people().told = Some(people);
         Ok(outcome)
     }

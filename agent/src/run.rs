@@ -182,7 +182,7 @@ impl Life {
             self.node.read_secrets().await.context("reading secrets")?;
             self.node.install().await.context("install")?;
             self.enter(Phase::Configure);
-            let outcome = self.node.converge(false).await.context("configure")?;
+            let outcome = self.node.converge(None).await.context("configure")?;
             tracing::info!(
                 "configured: {} files written, {} services restarted",
                 outcome.written.len(),

@@ -127,7 +127,8 @@ mod tests {
         for nanoseconds in (380_341..40_000_000).step_by(7919) {
             let time = milliseconds(Duration::from_nanos(nanoseconds));
             let json = serde_json::to_string(&time).unwrap();
-            assert_eq!(serde_json::from_str::<f64>(&json).unwrap(), time, "{json}");
+            let read: f64 = serde_json::from_str(&json).unwrap();
+            assert_eq!(read.to_bits(), time.to_bits(), "{json}");
         }
     }
 }

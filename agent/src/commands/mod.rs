@@ -66,7 +66,7 @@ async fn dispatch(args: Args, journal: Journal) -> Result<u8> {
             print(line)
         }
         Command::Configure => {
-            let outcome = node(machine, config).await?.converge(false).await?;
+            let outcome = node(machine, config).await?.converge(None).await?;
             print(&show::configured(&outcome))
         }
         Command::Status { json } => status(&machine, json).await,

@@ -10,6 +10,7 @@ use jitsi_templates::{Secret, Secrets};
 
 use super::applied::sha256;
 use crate::advice::Advice;
+use crate::health::Component;
 use crate::retry::{Pauses, retry_with};
 use crate::system::{Command, System};
 
@@ -23,6 +24,23 @@ pub struct Account {
     pub jid: String,
     /// Its password.
     pub password: Secret,
+}
+
+impl Account {
+    /// Changes with name or password.
+    pub(super) fn fingerprint(&self) -> String {
+        sha256(format!("{}\0{}", self.jid, self.password.expose()).as_bytes())
+    }
+
+    /// Whether it is the one `component` logs in with.
+    pub(super) fn is_of(&self, component: Component) -> bool {
+        let user = match component {
+            Component::Jicofo => "focus@auth.",
+            Component::Videobridge => "jvb@auth.",
+            Component::Prosody | Component::Nginx => return false,
+        };
+        self.jid.starts_with(user)
+    }
 }
 
 /// Everybody who must be able to log in.
@@ -44,17 +62,9 @@ pub(super) fn wanted(
     accounts
 }
 
-/// Changes with any name or password.
-pub(super) fn fingerprint(accounts: &[Account]) -> String {
-    let all: String = accounts
-        .iter()
-        .flat_map(|account| [account.jid.as_str(), "\0", account.password.expose(), "\0"])
-        .collect();
-    sha256(all.as_bytes())
-}
-
-/// Creates the accounts or sets their passwords, removes those of `gone`, whose sessions Prosody then
-/// ends, and puts `client_proxy` on jicofo's roster.
+/// Creates these accounts or sets their passwords, removes those of `gone`, and puts `client_proxy` on
+/// the roster of jicofo's account. Prosody ends the sessions of all of them, also if the password is
+/// what it was: nobody who can log in belongs here (`mod_c2s`, `user-password-changed`).
 pub(super) async fn ensure(
     system: &dyn System,
     settings: &InstanceSettings,
@@ -69,10 +79,12 @@ pub(super) async fn ensure(
     }
     commands.extend(gone.iter().map(|jid| format!("user:delete({})", lua(jid))));
     // `client_proxy` answers only whom it finds in the roster of `focus`.
-    let domain = &settings.domain;
-    let (user, proxy) = (format!("focus@auth.{domain}"), format!("focus.{domain}"));
-    commands.push(format!("roster:subscribe_both({}, {})", lua(&user), lua(&proxy)));
-    commands.push("module:reload(\"client_proxy\")".to_owned());
+    let focus = accounts.iter().find(|account| account.is_of(Component::Jicofo));
+    let proxy = format!("focus.{}", settings.domain);
+    if let Some(Account { jid, .. }) = focus {
+        commands.push(format!("roster:subscribe_both({}, {})", lua(jid), lua(&proxy)));
+        commands.push("module:reload(\"client_proxy\")".to_owned());
+    }
     let subscribed =
         retry_with(Pauses::NEAR, "asking Prosody's console", CONSOLE_LIMIT, || async {
             let answers = console(system, &commands).await?;
@@ -90,14 +102,14 @@ pub(super) async fn ensure(
                     _ => tracing::info!("removed the account {jid}"),
                 }
             }
-            Ok(roster[0].is_ok())
+            Ok(roster.first().is_none_or(Result::is_ok))
         })
         .await
         .context(Advice::new("setting Prosody's accounts", "prosodyctl shell"))?;
-    if !subscribed {
-        subscribe(system, &proxy, &user).await?;
+    match focus {
+        Some(focus) if !subscribed => subscribe(system, &proxy, &focus.jid).await,
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Prosody 0.12 has no roster in its console; Jitsi brings a command of its own for that.
@@ -185,21 +197,13 @@ mod tests {
         assert_eq!(lua("a\"]]\n\\ü"), r#""a\034\093\093\010\092\195\188""#);
     }
 
-    #[test]
-    fn a_new_password_changes_the_fingerprint() {
-        let before = fingerprint(&accounts());
-        let mut changed = accounts();
-        assert_eq!(fingerprint(&changed), before);
-        changed[1].password = Secret::new("other");
-        assert_ne!(fingerprint(&changed), before);
-    }
-
     /// A console that says this to every command with `part` in it, and `OK` to the others.
     fn says(part: &'static str, said: &'static str) -> Fake {
         let system = Fake::default();
         system.answer_by("prosodyctl shell", move |input| {
             let answer = |line: &str| if line.contains(part) { said } else { "| OK" };
-            (0, input.lines().map(|line| format!("prosody> {}\n", answer(line))).collect())
+            let answers: Vec<&str> = input.lines().map(answer).collect();
+            (0, format!("prosody> {}\n", answers.join("\nprosody> ")))
         });
         system
     }

@@ -1,7 +1,7 @@
 //! What the machine runs with: the set of files that was validated and shown to the services, kept as
 //! hashes to compare with and as copies to go back to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use jitsi_templates::OwnedFile;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::accounts::{Account, fingerprint};
+use super::accounts::Account;
 use crate::system::{Owner, System};
 
 const PATH: &str = "/var/lib/jitsi-agent/applied.json";
@@ -20,10 +20,9 @@ const COPIES: &str = "/var/lib/jitsi-agent/last-good";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Applied {
     files: BTreeMap<PathBuf, String>,
-    accounts: String,
-    /// Every account that was set and not removed since, by JID.
+    /// Every account that was set and not removed since: its JID, and the hash of both.
     #[serde(default)]
-    set: BTreeSet<String>,
+    accounts: BTreeMap<String, String>,
 }
 
 impl Applied {
@@ -37,22 +36,24 @@ impl Applied {
         self.files.get(&file.path).is_some_and(|hash| *hash == sha256(file.contents.as_bytes()))
     }
 
-    pub(super) fn has_accounts(&self, fingerprint: &str) -> bool {
-        self.accounts == fingerprint
+    pub(super) fn has_account(&self, account: &Account) -> bool {
+        self.accounts.get(&account.jid).is_some_and(|hash| *hash == account.fingerprint())
     }
 
     /// Accounts that were set once and are not wanted any more. One somebody made by hand is not ours
     /// to remove.
     pub(super) fn gone(&self, accounts: &[Account]) -> Vec<String> {
         let wanted = |jid: &String| accounts.iter().any(|account| account.jid == *jid);
-        self.set.iter().filter(|jid| !wanted(jid)).cloned().collect()
+        self.accounts.keys().filter(|jid| !wanted(jid)).cloned().collect()
     }
 
     /// Writes down who is about to get an account: an agent killed right after knows whom to remove.
     pub(super) fn announce(&mut self, system: &dyn System, accounts: &[Account]) -> Result<()> {
-        let before = self.set.len();
-        self.set.extend(accounts.iter().map(|account| account.jid.clone()));
-        if self.set.len() == before { Ok(()) } else { self.save(system) }
+        let before = self.accounts.len();
+        for account in accounts {
+            self.accounts.entry(account.jid.clone()).or_default();
+        }
+        if self.accounts.len() == before { Ok(()) } else { self.save(system) }
     }
 
     /// The copy of a file that passed, if it is whole.
@@ -79,8 +80,8 @@ impl Applied {
             .iter()
             .map(|file| (file.path.clone(), sha256(file.contents.as_bytes())))
             .collect();
-        self.accounts = fingerprint(accounts);
-        self.set = accounts.iter().map(|account| account.jid.clone()).collect();
+        self.accounts =
+            accounts.iter().map(|account| (account.jid.clone(), account.fingerprint())).collect();
         self.save(system)
     }
 

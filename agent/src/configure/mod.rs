@@ -70,9 +70,9 @@ impl Site<'_> {
         Ok(files)
     }
 
-    /// Makes the machine match, restarting only who must know. With `force`, accounts and services
-    /// are gone over even when nothing seems to have changed.
-    pub async fn converge(&self, force: bool) -> Result<Outcome> {
+    /// Makes the machine match, restarting only who must know. The account of `ill` is set anew even
+    /// when nothing seems to have changed.
+    pub async fn converge(&self, ill: Option<Component>) -> Result<Outcome> {
         let files = self.files()?;
         let mut applied = Applied::load(self.system)?;
         let stale: Vec<&OwnedFile> = files
@@ -89,14 +89,20 @@ impl Site<'_> {
         let mut restarted = Vec::new();
         restarted.extend(units::restart(self.system, Consumer::Prosody, &told).await?);
         let accounts = accounts::wanted(self.settings, self.secrets, self.people);
-        let fingerprint = accounts::fingerprint(&accounts);
         let gone = applied.gone(&accounts);
-        let known = applied.has_accounts(&fingerprint) && gone.is_empty();
+        let known = gone.is_empty() && accounts.iter().all(|account| applied.has_account(account));
+        // Prosody ends the sessions of whomever it is told of; with a restart of its own all end.
+        let is_due = |account: &&Account| {
+            told.contains(&Consumer::Prosody)
+                || !applied.has_account(account)
+                || ill.is_some_and(|ill| account.is_of(ill))
+        };
+        let due: Vec<Account> = accounts.iter().filter(is_due).cloned().collect();
         // Side by side: Java needs longer to its first log-in than Prosody to know the account.
         let set_accounts = async {
-            if force || !known || told.contains(&Consumer::Prosody) {
-                applied.announce(self.system, &accounts)?;
-                accounts::ensure(self.system, self.settings, &accounts, &gone).await?;
+            if !due.is_empty() || !gone.is_empty() {
+                applied.announce(self.system, &due)?;
+                accounts::ensure(self.system, self.settings, &due, &gone).await?;
             }
             anyhow::Ok(())
         };
@@ -257,6 +263,15 @@ pub(crate) mod tests {
         }
 
         async fn converge_with(&self, public: &str, people: &[Account]) -> Result<Outcome> {
+            self.converge_for(public, people, None).await
+        }
+
+        async fn converge_for(
+            &self,
+            public: &str,
+            people: &[Account],
+            ill: Option<Component>,
+        ) -> Result<Outcome> {
             let discovered = Discovered {
                 instance_id: "i-1".into(),
                 private_ipv4: [10, 0, 3, 7].into(),
@@ -272,7 +287,7 @@ pub(crate) mod tests {
                 modules: &self.modules,
             };
             self.system.forget_runs();
-            site.converge(false).await
+            site.converge(ill).await
         }
 
         fn systemctl(&self) -> Vec<String> {
@@ -372,15 +387,40 @@ pub(crate) mod tests {
         assert_eq!(removed(&machine), [""; 0]);
         // Killed before it could note that it was done, it does so again.
         machine.system.answer("prosodyctl shell", 1, "");
-        assert!(machine.converge_with("198.51.100.7", &[ann.clone()]).await.is_err());
+        assert!(machine.converge_with("198.51.100.7", std::slice::from_ref(&ann)).await.is_err());
         machine.system.answer_by("prosodyctl shell", |input| {
             (0, "prosody> | OK\n".repeat(input.lines().count()))
         });
-        let outcome = machine.converge_with("198.51.100.7", &[ann.clone()]).await.unwrap();
+        let outcome =
+            machine.converge_with("198.51.100.7", std::slice::from_ref(&ann)).await.unwrap();
         assert_eq!(removed(&machine), [r#"user:delete("bob\064meet\046example\046com")"#]);
         assert_eq!(outcome, Outcome::default(), "nothing is restarted for it");
         machine.converge_with("198.51.100.7", &[ann]).await.unwrap();
         assert_eq!(removed(&machine), [""; 0]);
+    }
+
+    /// Prosody cuts off whoever it is told of, with the very same password, too.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_cut_off_because_somebody_else_comes_or_is_ill() {
+        let mut machine = Machine::new();
+        machine.settings.jitsi.authentication =
+            Authentication::SecureDomain { users_path: "/team/users".into() };
+        let person = |user: &str, password: &str| Account {
+            jid: format!("{user}@meet.example.com"),
+            password: jitsi_templates::Secret::new(password),
+        };
+        let told = async |people: &[Account], ill| -> Vec<String> {
+            machine.converge_for("198.51.100.7", people, ill).await.unwrap();
+            let inputs = machine.system.inputs().concat();
+            let users = inputs.lines().filter_map(|line| line.strip_prefix("user:password(\""));
+            users.map(|line| line.split('\\').next().unwrap().to_owned()).collect()
+        };
+        let (ann, bob) = (person("ann", "x"), person("bob", "x"));
+        assert_eq!(told(std::slice::from_ref(&ann), None).await, ["focus", "jvb", "probe", "ann"]);
+        assert_eq!(told(&[ann.clone(), bob.clone()], None).await, ["bob"]);
+        assert_eq!(told(&[ann, person("bob", "new")], None).await, ["bob"]);
+        assert_eq!(told(&[], Some(Component::Videobridge)).await, ["jvb"]);
+        assert_eq!(told(&[], Some(Component::Nginx)).await, [""; 0]);
     }
 
     #[tokio::test(start_paused = true)]

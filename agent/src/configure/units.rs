@@ -55,9 +55,9 @@ pub(super) async fn settle(system: &dyn System, told: &BTreeSet<Consumer>) -> Re
     Ok(())
 }
 
-/// Sees to it that boot starts the services: jicofo's unit of ours takes the place of a SysV script
+/// Sees to it that boot starts the services: jicofo's unit of ours takes the place of a `SysV` script
 /// and has no links yet. Those that have are left alone, and init scripts too: for each of them
-/// systemctl would run update-rc.d and reload systemd.
+/// systemctl would run `update-rc.d` and reload systemd.
 async fn enable(system: &dyn System) -> Result<()> {
     let units = Component::ALL.map(Component::unit);
     let asked = Command::new("systemctl", ["is-enabled"].into_iter().chain(units));

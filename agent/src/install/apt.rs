@@ -290,8 +290,7 @@ mod tests {
         });
         install(&*system, &WANTED, None).await.unwrap_err();
         assert!(!system.exists(Path::new(START_POLICY)), "allowed again, whatever came of it");
-        let seen = *seen.lock().unwrap();
-        seen
+        *seen.lock().unwrap()
     }
 
     #[tokio::test]

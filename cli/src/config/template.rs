@@ -180,7 +180,11 @@ fn optional(file: &mut File, answers: &Answers) {
         watch.meeting_interval.cast_signed(),
         "seconds between two test meetings",
     );
-    file.show("strikes", watch.strikes, "unready once a fault has lasted so many component_intervals");
+    file.show(
+        "strikes",
+        watch.strikes,
+        "unready once a fault has lasted so many component_intervals",
+    );
     file.show(
         "media_grace",
         watch.media_grace.cast_signed(),

@@ -48,7 +48,7 @@ fn relay(account: &Account, mark: &'static [u8], process: Arc<Mutex<Option<Pid>>
 /// Copies to the end of the stream, showing each piece before it goes on. A request's head and body
 /// come in few pieces; the mark is short enough to stand in one.
 fn pass(mut from: TcpStream, mut to: TcpStream, mut look: impl FnMut(&[u8])) {
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 8_192];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         look(&buffer[..length]);
         if to.write_all(&buffer[..length]).is_err() {
