@@ -68,13 +68,18 @@ class Region:
         context = ssl._create_unverified_context()
         tls = context.wrap_socket(raw, server_hostname=DOMAIN)
         tls.sendall(f"GET {path} HTTP/1.1\r\nHost: {DOMAIN}\r\n{headers}\r\n".encode())
-        data = b""
-        while b"\r\n\r\n" not in data:
-            more = tls.recv(65536)
-            if not more:
+        answer = tls.makefile("rb", buffering=0)
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            if not (byte := answer.read(1)):
                 break
-            data += more
-        head, _, body = data.partition(b"\r\n\r\n")
+            head += byte
+        lengths = [line.split(b":")[1] for line in head.splitlines() if line.lower().startswith(b"content-length:")]
+        body = b""
+        while lengths and len(body) < int(lengths[0]):
+            if not (more := answer.read(int(lengths[0]) - len(body))):
+                break
+            body += more
         return head.decode(), body, tls
 
     def status(self) -> int:
