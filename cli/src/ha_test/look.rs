@@ -1,10 +1,13 @@
-//! Looking at AWS: the group's instances, their targets and the deployment's alarms as they are now.
+//! Looking at AWS: the group's instances, what those that boot say on their consoles, their targets and
+//! the deployment's alarms as they are now.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_ec2::types::Filter;
+use aws_smithy_types::base64;
+use futures_util::future::join_all;
 
 use super::sight::{Activity, Member, Sight};
 use crate::{aws::Answer, cx::Cx};
@@ -76,7 +79,26 @@ pub async fn look(cx: &Cx, target_group: &str) -> Result<Sight> {
             message: activity.status_message().unwrap_or_default().to_owned(),
         })
         .collect();
+    let booting = sight.instances.iter_mut().filter(|(_, member)| member.is_held());
+    join_all(booting.map(async |(id, member)| member.phases = console(cx, id).await)).await;
     Ok(sight)
+}
+
+/// The phases of its boot an agent has told on its console. Only instances on Nitro show theirs at
+/// once, others refuse or come minutes late (`GetConsoleOutput`): then less is told, and nothing else
+/// depends on it.
+async fn console(cx: &Cx, id: &str) -> Vec<String> {
+    let answer = cx.aws.ec2.get_console_output().instance_id(id).latest(true).send().await;
+    let output = answer.ok().and_then(|answer| answer.output);
+    let output = output.and_then(|output| base64::decode(output).ok()).unwrap_or_default();
+    phases(&String::from_utf8_lossy(&output))
+}
+
+/// `[   31.2] jitsi-agent[612]: phase install`.
+fn phases(console: &str) -> Vec<String> {
+    let agent = console.lines().filter_map(|line| line.split_once("jitsi-agent["));
+    let said = agent.filter_map(|(_, rest)| rest.split_once("]: phase "));
+    said.map(|(_, phase)| phase.trim().to_owned()).collect()
 }
 
 /// State of each of `alarms`, and when it came to that.
@@ -120,6 +142,16 @@ fn text<T: AsRef<str>>(value: Option<&T>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_console_tells_what_the_agent_began() {
+        let console = "[    1.0] Linux\r\n[   31.2] jitsi-agent[612]: phase install\r\n\
+                       [   32.0] cloud-init[80]: phase of the moon\r\n\
+                       [   61.4] jitsi-agent[612]: `apt-get` took 900 ms\r\n\
+                       [   61.5] jitsi-agent[612]: phase configure\r\n";
+        assert_eq!(phases(console), ["install", "configure"]);
+        assert_eq!(phases(""), [""; 0]);
+    }
 
     fn alarms(state: &str, since: i64) -> Alarms {
         [("jitsi-healthy-hosts".to_owned(), (state.to_owned(), Some(DateTime::from_secs(since))))]

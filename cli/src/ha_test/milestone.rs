@@ -41,8 +41,14 @@ pub enum Kind {
     LaunchFailed,
     /// EC2 shows the new instance running: it boots.
     Running,
-    /// The launch hook holds the new instance while its agent installs and tries a meeting.
-    Installing,
+    /// The launch hook holds the new instance until its agent has held a meeting.
+    Held,
+    /// The console says that the agent installs.
+    Installs,
+    /// The console says that the agent configures.
+    Configures,
+    /// The console says that the agent waits for the services and tries a meeting.
+    Proves,
     /// The agent answered the launch hook with CONTINUE: a meeting was held on the new instance.
     InService,
     /// The load balancer finds the new instance healthy.

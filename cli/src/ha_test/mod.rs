@@ -59,6 +59,7 @@ pub fn permissions() -> Vec<Permission> {
         "cloudwatch:DescribeAlarms",
         "cloudwatch:GetMetricStatistics",
         "ec2:DescribeInstances",
+        "ec2:GetConsoleOutput",
         "elasticloadbalancing:DescribeTargetHealth",
     ])]
 }

@@ -111,6 +111,12 @@ pub struct Phases {
     pub launched: Option<f64>,
     /// EC2 showed it running.
     pub running: Option<f64>,
+    /// Its agent installed, by the console; null where that shows nothing yet.
+    pub installs: Option<f64>,
+    /// Its agent configured, by the console.
+    pub configures: Option<f64>,
+    /// Its agent waited for the services and tried a meeting, by the console.
+    pub proves: Option<f64>,
     /// Its agent had answered the launch hook with CONTINUE.
     pub in_service: Option<f64>,
     /// The load balancer found a target healthy.
@@ -210,6 +216,9 @@ impl Report {
                 termination_seen: first(Kind::TerminationSeen),
                 launched: first(Kind::Launched),
                 running: first(Kind::Running),
+                installs: first(Kind::Installs),
+                configures: first(Kind::Configures),
+                proves: first(Kind::Proves),
                 in_service: first(Kind::InService),
                 target_healthy: first(Kind::TargetHealthy),
                 first_good_request: first(Kind::RequestGood),

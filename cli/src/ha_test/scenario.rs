@@ -122,6 +122,12 @@ impl Scenario {
         test.go(9, &down);
         let gone = member("a", "", "terminated", "");
         test.see(sight(&[(OLD, gone.clone()), (NEW, member(zone, "Pending:Wait", "running", ""))]));
+        for (second, phases) in [(12, &["install"][..]), (31, &["install", "configure", "prove"])] {
+            test.go(second, &down);
+            let phases = phases.iter().map(|phase| (*phase).to_owned()).collect();
+            let state = Member { phases, ..member(zone, "Pending:Wait", "running", "") };
+            test.see(sight(&[(OLD, gone.clone()), (NEW, state)]));
+        }
         test.go(40, &down);
         let state = member(zone, "InService", "running", "initial");
         test.see(sight(&[(OLD, gone.clone()), (NEW, state)]));

@@ -30,6 +30,8 @@ pub struct Member {
     pub target: Option<String>,
     /// Why the target is not healthy, `Target.Timeout`.
     pub reason: Option<String>,
+    /// What its agent has begun, in its words, as far as the console tells: `install`, `configure`.
+    pub phases: Vec<String>,
 }
 
 /// Something the group did or tries.
@@ -49,12 +51,24 @@ pub struct Activity {
 
 const ENDING: [&str; 4] = ["shutting-down", "terminated", "stopping", "stopped"];
 
+/// The phases of a boot as the agent names them (`agent/src/board.rs`).
+const PHASES: [(&str, Kind, &str); 3] = [
+    ("install", Kind::Installs, "installs"),
+    ("configure", Kind::Configures, "configures"),
+    ("prove", Kind::Proves, "starts the services and tries a meeting"),
+];
+
 impl Member {
     /// In service and healthy behind the load balancer.
     pub fn serves(&self) -> bool {
         self.lifecycle.as_deref() == Some("InService")
             && self.target.as_deref() == Some("healthy")
             && self.ec2.as_deref() == Some("running")
+    }
+
+    /// Held by the launch hook, or about to be.
+    pub fn is_held(&self) -> bool {
+        self.lifecycle.as_deref().is_some_and(|state| state.starts_with("Pending"))
     }
 
     /// On its way out, or gone.
@@ -150,8 +164,13 @@ fn gained(
         tell(Kind::Running, id, format!("{id} runs: it boots"));
     }
     if reached(|member| member.lifecycle.as_deref() == Some("Pending:Wait")) {
-        let text = format!("{id} Pending:Wait: its agent installs, configures, tries a meeting");
-        tell(Kind::Installing, id, text);
+        tell(Kind::Held, id, format!("{id} Pending:Wait: held until a meeting was"));
+    }
+    for (phase, kind, text) in PHASES {
+        let began = |member: &Member| member.phases.iter().any(|begun| begun == phase);
+        if began(member) && !earlier.is_some_and(began) {
+            tell(kind, id, format!("its agent {text}"));
+        }
     }
     let admitted = |member: &Member| {
         matches!(member.lifecycle.as_deref(), Some("Pending:Proceed" | "InService"))
@@ -212,6 +231,11 @@ mod tests {
         }
     }
 
+    fn booting(phases: &[&str]) -> Member {
+        let phases = phases.iter().map(|phase| (*phase).to_owned()).collect();
+        Member { phases, ..member("Pending:Wait", "running", "") }
+    }
+
     fn sight(members: &[(&str, Member)]) -> Sight {
         let instances = members.iter().map(|(id, member)| ((*id).to_owned(), member.clone()));
         Sight { instances: instances.collect(), activities: Vec::new() }
@@ -230,21 +254,25 @@ mod tests {
             sight(&[("i-old", dying.clone())]),
             sight(&[("i-old", dying), ("i-new", member("Pending", "pending", ""))]),
             sight(&[("i-new", member("Pending:Wait", "running", ""))]),
+            sight(&[("i-new", booting(&["install"]))]),
+            sight(&[("i-new", booting(&["install", "configure", "prove"]))]),
             sight(&[("i-new", member("Pending:Proceed", "running", ""))]),
             sight(&[("i-new", member("InService", "running", "initial"))]),
             sight(&[("i-new", member("InService", "running", "healthy"))]),
         ];
         let told: Vec<Vec<Kind>> = looks.windows(2).map(|pair| kinds(&pair[0], &pair[1])).collect();
-        let expected: [&[Kind]; 6] = [
+        let expected: [&[Kind]; 8] = [
             &[Kind::TerminationSeen, Kind::TargetLost],
             &[Kind::Launched],
-            &[Kind::Running, Kind::Installing],
+            &[Kind::Running, Kind::Held],
+            &[Kind::Installs],
+            &[Kind::Configures, Kind::Proves],
             &[Kind::InService],
             &[],
             &[Kind::TargetHealthy],
         ];
         assert_eq!(told, expected);
-        assert!(looks[0].instances["i-old"].serves() && looks[6].instances["i-new"].serves());
+        assert!(looks[0].instances["i-old"].serves() && looks[8].instances["i-new"].serves());
         assert!(!looks[1].instances["i-old"].serves());
     }
 

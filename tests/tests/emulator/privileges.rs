@@ -17,12 +17,13 @@ use crate::{drift, harm, properties::decode};
 
 /// Allowed, but not seen here: AWS asks for these on behalf of another call, or the emulator is too
 /// quick for the call to be needed.
-const UNSEEN: [(&str, &str); 15] = [
+const UNSEEN: [(&str, &str); 16] = [
     ("autoscaling:CreateOrUpdateTags", "tags in CreateAutoScalingGroup"),
     ("autoscaling:DescribeScalingActivities", "while an instance is being launched"),
     ("cloudwatch:GetMetricStatistics", "looking on during a failover test"),
     ("cloudwatch:TagResource", "tags in PutMetricAlarm"),
     ("ec2:CreateTags", "tags in EC2's create calls"),
+    ("ec2:GetConsoleOutput", "while an instance boots during a failover test"),
     ("ec2:RunInstances", "CreateAutoScalingGroup with a launch template"),
     (
         "ec2:TerminateInstances",
