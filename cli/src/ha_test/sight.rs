@@ -164,7 +164,7 @@ fn gained(
         tell(Kind::Running, id, format!("{id} runs: it boots"));
     }
     if reached(|member| member.lifecycle.as_deref() == Some("Pending:Wait")) {
-        tell(Kind::Held, id, format!("{id} Pending:Wait: held until a meeting was"));
+        tell(Kind::Held, id, format!("{id} Pending:Wait: the hook waits for its first meeting"));
     }
     for (phase, kind, text) in PHASES {
         let began = |member: &Member| member.phases.iter().any(|begun| begun == phase);
