@@ -226,12 +226,15 @@ impl Life {
             });
             match told.await {
                 Ok(told) => {
-                    log_told("CONTINUE", hook, told);
-                    let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-                    progress.launch = Some(Outcome::Continue);
-                    if let Err(error) = progress.save(node.system()) {
+                    let saved = {
+                        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                        progress.launch = Some(Outcome::Continue);
+                        progress.save(node.system())
+                    };
+                    if let Err(error) = saved {
                         tracing::warn!("{error:#}");
                     }
+                    log_told("CONTINUE", hook, told);
                 }
                 Err(error) => tracing::error!("{error:#}"),
             }
@@ -266,10 +269,10 @@ impl Life {
         });
         match told.await {
             Ok(told) => {
-                log_told("ABANDON", hook, told);
                 if told == Told::Now {
                     self.note(|progress| progress.launch = Some(Outcome::Abandon));
                 }
+                log_told("ABANDON", hook, told);
             }
             Err(error) => tracing::error!("{error:#}"),
         }
