@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from yardstick.ours import Ours
-from yardstick.region import Region
+from region_client import Region
 
 from .boot import UNITS, Boot, length, moment
 from .figures import Figure, finite, percentile
@@ -25,14 +25,6 @@ BOOT_LIMIT = 900  # seconds
 
 def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-class FastRegion(Region):
-    """With short delays where AWS takes minutes for what is not measured."""
-
-    def up(self) -> None:
-        self.cli("up", "--fast", capture=True)
-        self.known = json.loads((self.directory / "sandbox.json").read_text())
 
 
 class Instance:
@@ -75,7 +67,7 @@ class Instance:
 
 def measure(root: Path, binaries: Path, directory: Path) -> dict:
     """Every figure, with what explains it. Needs root; leaves nothing behind."""
-    region = FastRegion(root, directory / "sandbox")
+    region = Region(root, directory / "sandbox")
     region.down()  # what a killed run left
     try:
         cold = cold_start(region)
@@ -96,10 +88,10 @@ def measure(root: Path, binaries: Path, directory: Path) -> dict:
 def cold_start(region: Region) -> float:
     """Seconds of `scripts/sandbox up` with a cached base image."""
     say("starting the sandbox; the first time makes its base image")
-    region.up()
+    region.up("--fast")
     region.down()
     began = time.monotonic()
-    region.up()
+    region.up("--fast")
     return time.monotonic() - began
 
 

@@ -1,14 +1,12 @@
 """A deployment the built programs made in a sandbox of its own, and the instances in it."""
 
 import base64
-import json
 import os
 import subprocess
 import time
-import urllib.request
 from pathlib import Path
 
-import boto3
+from region_client import Region
 
 from .prober import Prober
 
@@ -29,55 +27,22 @@ class Deployment:
     """`jitsi-aws setup all` in a region that lives in `directory`."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._sandbox("up", "--fast")
-        self.known = json.loads((directory / "sandbox.json").read_text())
-        self._clients: dict = {}
+        self.region = Region(ROOT, directory)
+        self.region.up("--fast")
+        self.client = self.region.client
 
     def set_up(self) -> None:
         """Everything, from an empty region to an instance in service."""
-        home = self.directory / "home"
+        home = self.region.directory / "home"
         home.mkdir(exist_ok=True)
-        self._sandbox("certificate", DOMAIN, "--out", str(home))
+        self.region.cli("certificate", DOMAIN, "--out", str(home))
         (home / "privkey.pem").chmod(0o600)
-        (home / "jitsi.toml").write_text(SETTINGS + (self.directory / "jitsi.toml").read_text())
-        self._jitsi_aws("--yes", "setup", "all")
+        (home / "jitsi.toml").write_text(SETTINGS + self.region.settings())
+        _run([BINARIES / "jitsi-aws", "--yes", "setup", "all"], 600, cwd=home,
+             env=self.region.environment() | {"HOME": str(home), "PATH": os.environ["PATH"]})
 
     def down(self) -> None:
-        self._sandbox("down")
-
-    def _sandbox(self, *arguments: str) -> str:
-        return _run([ROOT / "scripts/sandbox", "--directory", self.directory, *arguments], 600)
-
-    def _jitsi_aws(self, *arguments: str) -> str:
-        home = self.directory / "home"
-        return _run([BINARIES / "jitsi-aws", *arguments], 600, cwd=home,
-                    env=self.credentials() | {"HOME": str(home), "PATH": os.environ["PATH"]})
-
-    def credentials(self) -> dict[str, str]:
-        return {
-            "AWS_ENDPOINT_URL": self.known["endpoint"], "AWS_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ACCESS_KEY_ID": self.known["access_key_id"],
-            "AWS_SECRET_ACCESS_KEY": self.known["secret_access_key"],
-        }
-
-    def client(self, service: str):
-        if service not in self._clients:
-            self._clients[service] = boto3.client(
-                service, region_name=REGION, endpoint_url=self.known["endpoint"],
-                aws_access_key_id=self.known["access_key_id"],
-                aws_secret_access_key=self.known["secret_access_key"],
-            )
-        return self._clients[service]
-
-    def knob(self, method: str, path: str, body: dict | None = None) -> dict:
-        """One of the sandbox's knobs; see its README."""
-        request = urllib.request.Request(
-            f"{self.known['endpoint']}/sandbox/{path}", method=method,
-            data=json.dumps(body).encode() if body is not None else None,
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+        self.region.down()
 
     # ---- instances
 
@@ -121,7 +86,7 @@ class Instance:
 
     def __init__(self, deployment: Deployment, identifier: str) -> None:
         self.deployment, self.identifier = deployment, identifier
-        prefix = deployment.known["prefix"]
+        prefix = deployment.region.known["prefix"]
         self.namespace = f"{prefix}-i-{identifier.rsplit('-', 1)[-1][-10:]}"
 
     @property
@@ -134,7 +99,7 @@ class Instance:
 
     def run(self, script: str, limit: float = 60, check: bool = True) -> str:
         """Runs a shell script inside."""
-        enter = self.deployment.knob("GET", f"enter/{self.identifier}")["argv"]
+        enter = self.deployment.region.get(f"enter/{self.identifier}")["argv"]
         return _run([*enter, "/bin/sh", "-c", script], limit, check=check)
 
     def network(self, rules: str) -> None:
@@ -143,7 +108,7 @@ class Instance:
         _run(["ip", "netns", "exec", self.namespace, "nft", "-f", "-"], 10, input=text)
 
     def console(self) -> str:
-        return self.deployment.knob("GET", f"console/{self.identifier}")["console"]
+        return self.deployment.region.get(f"console/{self.identifier}")["console"]
 
     def terminate(self) -> None:
         self.deployment.client("ec2").terminate_instances(InstanceIds=[self.identifier])

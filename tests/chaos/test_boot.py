@@ -68,13 +68,13 @@ def test_boot(boot):
 
 
 def test_packages_down(boot, deployment):
-    deployment.knob("PUT", "packages", {"down": True})
+    deployment.region.put("packages", {"down": True})
     patient = boot()
     try:
         time.sleep(120)
         assert not patient.prober.now().well
     finally:
-        deployment.knob("PUT", "packages", {"down": False})
+        deployment.region.put("packages", {"down": False})
     patient.began = time.monotonic()
     note(patient, "package repositories down from the launch on", 120, patient.ready())
 
@@ -106,13 +106,13 @@ def test_agent_truncated(boot, deployment):
 def test_clock_an_hour_off(boot, deployment):
     """The container has the machine's clock, so it is AWS's that differs: to the instance that is the same."""
     patient = boot()  # seconds before it asks anything of AWS
-    deployment.knob("PUT", "clock", {"ahead": 3600})
+    deployment.region.put("clock", {"ahead": 3600})
     try:
         ready = patient.ready()
         # Before ready nothing of AWS but the agent's binary is needed; the hooks come after.
         log = wait_for("an answer of AWS to the agent", lambda: heard(patient.instance), 60, every=0.5)
     finally:
-        deployment.knob("PUT", "clock", {"ahead": 0})
+        deployment.region.put("clock", {"ahead": 0})
     assert "RequestTimeTooSkewed" not in log and "SignatureDoesNotMatch" not in log
     note(patient, "clock an hour slow", None, ready, "user-data and the SDK take AWS's time from its refusal")
 

@@ -12,7 +12,7 @@ from . import report
 from .case_study import CaseStudy
 from .meetings import Meetings
 from .ours import Ours, write_config
-from .region import Region
+from region_client import Region
 from .scenarios import SCENARIOS, Bench, as_dict
 
 OURS, THEIRS = "jitsi-aws", "case study"

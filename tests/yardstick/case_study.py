@@ -6,7 +6,7 @@ because it could not work without, is marked and told in docs/ha.md."""
 import base64
 from pathlib import Path
 
-from .region import Region
+from region_client import Region
 
 # In its favour, each marked by a letter that docs/ha.md explains.
 USER_DATA = r"""#!/bin/bash

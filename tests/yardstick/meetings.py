@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from .region import Region
+from region_client import Region
 
 LASTING = 5  # meetings held in a row before an outage counts as over
 NOTICED = 30.0  # seconds within which a harm shows, or there was none

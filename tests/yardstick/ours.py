@@ -5,7 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from .region import Region
+from region_client import Region
 
 NAME = "ours"
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from .meetings import Meetings, Outage, outage
-from .region import Region
+from region_client import Region
 
 BRIDGE = "jitsi-videobridge2"
 HEALTHY_LIMIT = 600  # seconds for both to be well before a harm

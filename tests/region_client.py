@@ -10,14 +10,15 @@ import boto3
 
 
 class Region:
-    """The sandbox as `scripts/sandbox` makes it, with AWS-like delays."""
+    """The sandbox as `scripts/sandbox` makes it: with AWS-like delays, unless it is up with `--fast`."""
 
     def __init__(self, root: Path, directory: Path) -> None:
         self._argv = [str(root / "scripts/sandbox"), "--directory", str(directory)]
         self.directory = directory
+        self._clients: dict = {}
 
-    def up(self) -> None:
-        self.cli("up", capture=True)
+    def up(self, *options: str) -> None:
+        self.cli("up", *options, capture=True)
         self.known = json.loads((self.directory / "sandbox.json").read_text())
 
     def down(self) -> None:
@@ -35,11 +36,13 @@ class Region:
         return [*self._argv, "exec", "--", *argv]
 
     def client(self, service: str):
-        return boto3.client(
-            service, region_name=self.known["region"], endpoint_url=self.known["endpoint"],
-            aws_access_key_id=self.known["access_key_id"],
-            aws_secret_access_key=self.known["secret_access_key"],
-        )
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service, region_name=self.known["region"], endpoint_url=self.known["endpoint"],
+                aws_access_key_id=self.known["access_key_id"],
+                aws_secret_access_key=self.known["secret_access_key"],
+            )
+        return self._clients[service]
 
     def environment(self) -> dict[str, str]:
         """What an AWS client needs, as `scripts/sandbox up` prints it."""
