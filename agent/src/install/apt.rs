@@ -21,7 +21,9 @@ const LIMIT: Duration = Duration::from_mins(25);
 /// What the rest of the installation needs and a minimal image may lack.
 const PREREQUISITES: [&str; 3] = ["ca-certificates", "gpg", "openssl"];
 /// Named beside Jitsi's packages so that apt does not choose another alternative of their dependencies.
-const FOUNDATIONS: [&str; 3] = ["openjdk-17-jre-headless", "nginx", "prosody"];
+const FOUNDATIONS: [&str; 2] = ["nginx", "prosody"];
+/// The Java versions Jitsi's packages take, the one they are built for first; a distribution has few.
+const JAVA: [&str; 2] = ["openjdk-17-jre-headless", "openjdk-21-jre-headless"];
 /// What packages ask before they start a service (Debian's `invoke-rc.d(8)`); 101 means no.
 const START_POLICY: &str = "/usr/sbin/policy-rc.d";
 const NO_STARTS: &str =
@@ -196,7 +198,9 @@ pub(super) async fn install(
     if states(system, wanted).await?.is_empty() && !system.exists(policy) {
         system.write(policy, NO_STARTS.as_bytes(), 0o755, Owner::ROOT)?;
     }
-    let installed = run(system, get_install(FOUNDATIONS.into_iter().chain(packages))).await;
+    let java = if offers(system, JAVA[0], "").await? { JAVA[0] } else { JAVA[1] };
+    let foundations = [java].into_iter().chain(FOUNDATIONS);
+    let installed = run(system, get_install(foundations.chain(packages))).await;
     allow_starts(system)?;
     installed.map(drop)
 }
@@ -269,13 +273,22 @@ mod tests {
     #[tokio::test]
     async fn pins_the_one_package_the_others_follow() {
         let system = Fake::default();
+        system.answer("apt-cache", 0, " openjdk-17-jre-headless | 17.0.16 | x\n");
         install(&system, &WANTED, Some("2.0.9584-1")).await.unwrap();
-        let line = &system.ran()[1];
+        let ran = system.ran();
+        let line = ran.last().unwrap();
         assert!(
             line.ends_with("openjdk-17-jre-headless nginx prosody prosody jitsi-meet=2.0.9584-1")
         );
         assert!(line.contains("--no-install-recommends"));
         assert!(line.contains("DPkg::Lock::Timeout=600") && line.contains("--force-confold"));
+    }
+
+    #[tokio::test]
+    async fn a_distribution_without_the_older_java_gets_the_newer() {
+        let system = Fake::default(); // Debian 13 offers no openjdk-17
+        install(&system, &WANTED, None).await.unwrap();
+        assert!(system.ran().last().unwrap().contains(" openjdk-21-jre-headless nginx "));
     }
 
     /// Whether apt found starts forbidden, when it was run with these packages there.

@@ -9,7 +9,7 @@ use crate::system::{System, read_text};
 /// A supported distribution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Os {
-    /// `noble`.
+    /// `trixie`.
     pub(super) codename: String,
     /// Whether packages live in `universe` too.
     pub(super) ubuntu: bool,
@@ -21,7 +21,7 @@ pub(super) fn detect(system: &dyn System) -> Result<Os> {
         let name = field(&text, "PRETTY_NAME").unwrap_or("this system");
         anyhow!(Hopeless::new(format!("{name} is not supported"))).context(Advice::new(
             "checking the distribution",
-            "launch Ubuntu 24.04, Ubuntu 22.04 or Debian 12: set instance.image in jitsi.toml",
+            "launch Debian 13 or 12, or Ubuntu 24.04 or 22.04: set instance.image in jitsi.toml",
         ))
     })
 }
@@ -30,7 +30,7 @@ fn supported(os_release: &str) -> Option<Os> {
     let codename = field(os_release, "VERSION_CODENAME")?;
     let ubuntu = match (field(os_release, "ID")?, codename) {
         ("ubuntu", "jammy" | "noble") => true,
-        ("debian", "bookworm") => false,
+        ("debian", "bookworm" | "trixie") => false,
         _ => return None,
     };
     Some(Os { codename: codename.to_owned(), ubuntu })
@@ -51,11 +51,13 @@ mod tests {
     use crate::system::fake::Fake;
 
     #[test]
-    fn knows_the_three_supported_ones() {
+    fn knows_the_supported_ones() {
         let ubuntu = "PRETTY_NAME=\"Ubuntu 24.04.1 LTS\"\nID=ubuntu\nVERSION_CODENAME=noble\n";
         assert_eq!(supported(ubuntu), Some(Os { codename: "noble".into(), ubuntu: true }));
         let debian = "ID=debian\nVERSION_CODENAME='bookworm'\n";
         assert_eq!(supported(debian), Some(Os { codename: "bookworm".into(), ubuntu: false }));
+        let debian = "ID=debian\nVERSION_CODENAME=trixie\n";
+        assert_eq!(supported(debian), Some(Os { codename: "trixie".into(), ubuntu: false }));
     }
 
     #[test]

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from . import addresses, capable, host, packages
+from . import addresses, capable, host, packages, releases
 from .authority import Authority
 from .run_state import RunState
 from .shell import locked
@@ -104,7 +104,8 @@ def bring_up(arguments, area: Path, state: RunState) -> int:
         host.prepare(say)
         state.clean()  # what a killed sandbox left
         with locked(cache / "lock"):
-            repository = packages.build(cache, arguments.root / "tests/sandbox/standins", say)
+            repository = packages.jitsi(cache, arguments.root / "tests/sandbox/standins", say)
+            packages.debian(cache, releases.DEFAULT, say)  # others when an instance of them is launched
         argv += ["--packages", str(repository)]
         upstream = arguments.jitsi_repo and arguments.jitsi_repo.rstrip("/")
         if upstream:

@@ -1,5 +1,5 @@
-"""Machine images as layers: one Debian base layer made with debootstrap and kept in the cache, and one
-layer on top of it for each image made from an instance (CreateImage)."""
+"""Machine images as layers: a base layer for each Debian release, made with debootstrap when first needed and
+kept in the cache, and one layer on top of it for each image made from an instance (CreateImage)."""
 
 import hashlib
 import json
@@ -9,10 +9,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from . import addresses
+from . import addresses, releases
+from .releases import Release
 from .shell import run
 
-SUITE = "bookworm"
 # What a Debian cloud image has and the instance's programs expect.
 BOOTSTRAP = (
     "systemd,systemd-sysv,dbus,ca-certificates,curl,iproute2,iputils-ping,procps,python3,openssl,sudo,"
@@ -69,46 +69,45 @@ FILES = {
         f"[Manager]\nDefaultEnvironment=AWS_ENDPOINT_URL={ENDPOINT}\n"
     ),
     "etc/apt/sources.list": "",
-    "etc/apt/sources.list.d/debian.list": (
-        f"deb [signed-by=/usr/share/keyrings/sandbox.gpg] http://{addresses.PACKAGES}/debian {SUITE} main\n"
-    ),
     "etc/dpkg/dpkg.cfg.d/unsafe-io": "force-unsafe-io\n",
     "etc/resolv.conf": f"nameserver {addresses.RESOLVER}\n",
     "etc/machine-id": "",
     "etc/hostname": "localhost\n",
     "etc/fstab": "",
 }
+SOURCE = "etc/apt/sources.list.d/debian.list"
+
+
+def source(release: Release) -> str:
+    """Where instances get Debian's packages from."""
+    return f"deb [signed-by=/usr/share/keyrings/sandbox.gpg] http://{addresses.PACKAGES}/debian {release.suite} main\n"
 
 
 # Mounts and processes of its own, which end with it, however it ends.
 APART = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
-def recipe_id() -> str:
+def recipe_id(release: Release) -> str:
     """Changes with anything the base layer is made from, so that a stale cache is never used."""
-    recipe = json.dumps([SUITE, BOOTSTRAP, INSTALLED, MASKED, FILES, CLOUD_INIT_CHANGES], sort_keys=True)
+    recipe = json.dumps([source(release), BOOTSTRAP, INSTALLED, MASKED, FILES, CLOUD_INIT_CHANGES], sort_keys=True)
     return hashlib.sha256(recipe.encode()).hexdigest()[:10]
 
 
-def base_layer(cache: Path) -> Path:
-    """Where the base layer is, or will be."""
-    return cache / f"base-{recipe_id()}"
-
-
-def build_base(cache: Path, say: Callable[[str], None]) -> Path:
-    """Makes the base layer unless the cache holds it; takes about a minute and a half."""
-    layer = base_layer(cache)
+def build_base(cache: Path, release: Release, say: Callable[[str], None]) -> Path:
+    """Makes a release's base layer unless the cache holds it; takes about a minute and a half."""
+    suite = release.suite
+    layer = cache / f"base-{suite}-{recipe_id(release)}"
     if layer.is_dir():
         return layer
     cache.mkdir(parents=True, exist_ok=True)
     for left in cache.glob("base-*.part"):
         shutil.rmtree(left, ignore_errors=True)
     work = cache / f"{layer.name}.part"
-    log = cache / "base.log"
+    log = cache / f"base-{suite}.log"
     try:
         with log.open("w") as out:
-            say(f"making the base image with debootstrap (log: {log})")
-            argv = ["debootstrap", "--variant=minbase", f"--include={BOOTSTRAP}", SUITE, str(work), mirror()]
+            say(f"making the {suite} image with debootstrap (log: {log})")
+            argv = ["debootstrap", "--variant=minbase", f"--include={BOOTSTRAP}", suite, str(work), mirror()]
             environment = os.environ | proxy()
             subprocess.run([*APART, "nice", *argv], stdout=out, stderr=out, check=True, timeout=1800,
                            env=environment)
@@ -119,18 +118,18 @@ def build_base(cache: Path, say: Callable[[str], None]) -> Path:
             in_image(work, ["systemctl", "mask", *MASKED], out)
         # packages.py downloads from where the base came from
         shutil.copy(work / "etc/apt/sources.list", cache / f"{layer.name}.sources")
-        for path, text in FILES.items():
+        for path, text in {**FILES, SOURCE: source(release)}.items():
             target = work / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             target.write_text(text)
-        source = work / CLOUD_INIT_EC2
-        text = source.read_text()
+        program = work / CLOUD_INIT_EC2
+        text = program.read_text()
         for before, after in CLOUD_INIT_CHANGES.items():
             if before not in text:
                 raise RuntimeError(f"{CLOUD_INIT_EC2}: {before!r} is not there any more")
             text = text.replace(before, after)
-        source.write_text(text)
+        program.write_text(text)
         work.rename(layer)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
@@ -174,14 +173,14 @@ def in_image(root: Path, argv: list[str], out) -> None:
 class Images:
     """Which layers an image consists of, lowest last as overlayfs wants them."""
 
-    def __init__(self, base: list[Path], made: Path) -> None:
-        self._base = base
+    def __init__(self, prepare: Callable[[Release], list[Path]], made: Path) -> None:
+        self._prepare = prepare
         self._made = made
         self._layers: dict[str, list[Path]] = {}
 
     def layers(self, image_id: str) -> list[Path]:
-        """Layers of an image; every public image stands for the Debian base layer."""
-        return self._layers.get(image_id, self._base)
+        """Layers of an image; takes minutes for the first of a release that the cache does not hold."""
+        return self._layers.get(image_id) or self._prepare(releases.of_image(image_id))
 
     def add(self, image_id: str, upper: Path, below: list[Path]) -> None:
         """Makes an image of an instance's changes on top of the layers it ran on."""
@@ -194,37 +193,3 @@ class Images:
         if machine_id.exists():
             machine_id.write_text("")
         self._layers[image_id] = [layer, *below]
-
-
-CANONICAL, DEBIAN = "099720109477", "136693071363"  # account ids that publish the images
-PUBLISHED = "20261101"
-
-
-def public_images() -> list[dict]:
-    """Images as Canonical and Debian publish them, in the form moto's MOTO_AMIS_PATH wants."""
-    ubuntu = "ubuntu/images/{}/ubuntu-{}-{}-server-" + PUBLISHED
-    images = [(DEBIAN, f"debian-12-amd64-{PUBLISHED}-1", "x86_64")]
-    for volume, release in (("hvm-ssd-gp3", "noble-24.04"), ("hvm-ssd", "jammy-22.04")):
-        images.append((CANONICAL, ubuntu.format(volume, release, "amd64"), "x86_64"))
-        images.append((CANONICAL, ubuntu.format(volume, release, "arm64"), "arm64"))
-    return [_image(*image) for image in images]
-
-
-def _image(owner: str, name: str, architecture: str) -> dict:
-    return {
-        "ami_id": "ami-" + hashlib.sha256(name.encode()).hexdigest()[:17],
-        "architecture": architecture,
-        "description": "the sandbox's Debian 12 base layer under this name",
-        "hypervisor": "xen",
-        "image_location": f"{owner}/{name}",
-        "image_type": "machine",
-        "name": name,
-        "owner_id": owner,
-        "platform": None,
-        "public": True,
-        "root_device_name": "/dev/sda1",
-        "root_device_type": "ebs",
-        "sriov": "simple",
-        "state": "available",
-        "virtualization_type": "hvm",
-    }

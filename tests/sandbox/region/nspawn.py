@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import cgroups
@@ -31,7 +31,7 @@ class Machine:
 
     spec: MachineSpec
     directory: Path
-    layers: list[Path]
+    layers: list[Path] = field(default_factory=list)  # known from the first boot on
     process: subprocess.Popen | None = None
     starting: bool = True
     wanted: bool = True  # False once it was told to stop
@@ -60,7 +60,7 @@ class NspawnMachines:
         machine = self._machines.get(spec.instance_id)
         if machine is None:
             home = self._directory / spec.instance_id
-            machine = Machine(spec, home, self._images.layers(spec.image_id))
+            machine = Machine(spec, home)
             self._machines[spec.instance_id] = machine
         machine.starting = machine.wanted = True
         self._workers.submit(self._boot, machine)
@@ -138,6 +138,7 @@ class NspawnMachines:
         work = machine.directory / "work"
         for path in (machine.upper, work, machine.root):
             path.mkdir(parents=True, exist_ok=True)
+        machine.layers = self._images.layers(machine.spec.image_id)
         lower = ":".join(str(layer) for layer in machine.layers)
         options = f"lowerdir={lower},upperdir={machine.upper},workdir={work}"
         run(["mount", "-t", "overlay", "-o", options, machine.spec.instance_id, str(machine.root)])

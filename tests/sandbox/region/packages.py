@@ -4,6 +4,7 @@ stand-ins, each signed with a key made for the occasion and kept in the cache.""
 import hashlib
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -18,18 +19,18 @@ from pathlib import Path
 
 from . import addresses, images
 from .netns import listen
+from .releases import Release
 from .shell import attempt, run
 
 log = logging.getLogger("sandbox")
 RECIPES = Path(__file__).parents[1] / "packages"
 # What Jitsi's packages and the agent ask of Debian, with what these need in turn.
 WANTED = [
-    "openjdk-17-jre-headless", "nginx", "ruby-hocon", "jq", "procps", "uuid-runtime", "openssl", "gpg",
+    "nginx", "prosody", "ruby-hocon", "jq", "procps", "uuid-runtime", "openssl", "gpg",
     "ca-certificates", "curl", "debconf-utils", "python3-slixmpp", "python3-aioice", "python3-aiohttp",
     "python3-pyparsing", "sysvinit-utils", "lua-unbound", "unattended-upgrades",
     "lua-basexx", "lua-cjson", "lua-inspect", "lua-luaossl", "lua-sec",
 ]
-BACKPORTED = ["prosody"]  # version 13, which Jitsi requires
 FROM_PYPI = "pyhocon==0.3.61"  # the stand-ins' one dependency that Debian has not
 # Modules of Jitsi that a configuration names and nothing here depends on: they load and do nothing.
 SILENT_MODULES = [
@@ -43,13 +44,12 @@ UPSTREAM, UPSTREAM_KEY = "jitsi-upstream", "jitsi-key.gpg.key"
 STANDINS = {"jitsi-videobridge2": "usr/share/jitsi-videobridge", "jicofo": "usr/share/jicofo"}
 
 
-def build(cache: Path, standins: Path, say: Callable[[str], None]) -> Path:
-    """Makes the repositories unless the cache holds them; returns their directory."""
-    base = images.build_base(cache, say)
-    debian = _debian(cache, base, say)
-    target = cache / f"packages-{_fingerprint(debian, standins)}"
+def jitsi(cache: Path, standins: Path, say: Callable[[str], None]) -> Path:
+    """Makes Jitsi's repository, which is one for all releases, unless the cache holds it: `www` is served, and
+    `layer` goes into every instance."""
+    target = cache / f"jitsi-{_fingerprint(standins)}"
     if not target.is_dir():
-        say("building the package repositories")
+        say("building the Jitsi packages")
         part = target.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         www = part / "www"
@@ -59,8 +59,6 @@ def build(cache: Path, standins: Path, say: Callable[[str], None]) -> Path:
         for recipe in sorted(p for p in RECIPES.iterdir() if p.is_dir()):
             _package(recipe, standins, part / "work", www / "jitsi/stable")
         flat(www / "jitsi", "stable", key)
-        suite(www / "debian", [d for d in debian.iterdir() if "~bpo" not in d.name], key)
-        suite(www / "prosody", list(debian.glob("prosody_*~bpo*.deb")), key)
         (www / "key.asc").write_text(key.armored())
         # instances trust Debian's packages through the image, not through anything they install
         keyring = part / "layer/usr/share/keyrings/sandbox.gpg"
@@ -72,9 +70,28 @@ def build(cache: Path, standins: Path, say: Callable[[str], None]) -> Path:
     return target
 
 
-def _fingerprint(debian: Path, standins: Path) -> str:
-    """Changes with any file the repositories are made of."""
-    digest = hashlib.sha256(json.dumps([WANTED, BACKPORTED, FROM_PYPI, SILENT_MODULES, debian.name]).encode())
+def debian(cache: Path, release: Release, say: Callable[[str], None]) -> tuple[Path, Path]:
+    """Makes a release's base layer and its suites of Debian's and Prosody's repositories unless the cache holds
+    them; the layer, and the directory to serve."""
+    base = images.build_base(cache, release, say)
+    downloaded = _debian(cache, release, base, say)
+    target = cache / downloaded.name.replace("debian-", "suites-")
+    if not target.is_dir():
+        say(f"building the package repositories of {release.suite}")
+        part = target.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        key = Key(cache / "key")
+        newer = [d for d in downloaded.iterdir() if "~bpo" in d.name]
+        suite(part / "debian", release, [d for d in downloaded.iterdir() if d not in newer], key)
+        # Prosody's own repository has version 13 for every release.
+        suite(part / "prosody", release, newer or list(downloaded.glob("prosody_*.deb")), key)
+        part.rename(target)
+    return base, target
+
+
+def _fingerprint(standins: Path) -> str:
+    """Changes with any file the Jitsi packages are made of."""
+    digest = hashlib.sha256(json.dumps([FROM_PYPI, SILENT_MODULES]).encode())
     for root in (RECIPES, standins):
         for path in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
             digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
@@ -113,14 +130,15 @@ def fingerprint_of(key_url: str) -> str:
 # ---- Debian's own packages
 
 
-def _debian(cache: Path, base: Path, say: Callable[[str], None]) -> Path:
+def _debian(cache: Path, release: Release, base: Path, say: Callable[[str], None]) -> Path:
     """Real packages with everything they depend on beyond the base image, downloaded once."""
-    digest = hashlib.sha256(json.dumps([base.name, WANTED, BACKPORTED]).encode()).hexdigest()[:10]
-    target = cache / f"debian-{digest}"
+    wanted = [release.java, *WANTED]
+    digest = hashlib.sha256(json.dumps([base.name, wanted, release.backported]).encode()).hexdigest()[:10]
+    target = cache / f"debian-{release.suite}-{digest}"
     if target.is_dir():
         return target
-    say("downloading Debian packages for the instances")
-    work = cache / f"debian-{digest}.part"
+    say(f"downloading {release.suite}'s packages for the instances")
+    work = cache / f"{target.name}.part"
     discard(work)
     root = work / "root"
     for path in (root, work / "upper", work / "work"):
@@ -130,15 +148,17 @@ def _debian(cache: Path, base: Path, say: Callable[[str], None]) -> Path:
     try:
         shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
         source = (base.parent / f"{base.name}.sources").read_text().split()[1]
-        listing = f"deb {source} {images.SUITE} main\ndeb {source} {images.SUITE}-backports main\n"
-        (root / "etc/apt/sources.list.d/debian.list").write_text(listing)
-        with (cache / "debian.log").open("w") as out:
+        suites = [release.suite] + [f"{release.suite}-backports"] * bool(release.backported)
+        listing = "".join(f"deb {source} {name} main\n" for name in suites)
+        (root / images.SOURCE).write_text(listing)
+        with (cache / f"debian-{release.suite}.log").open("w") as out:
             images.in_image(root, ["apt-get", "update"], out)
             install = ["apt-get", "install", "-y", "--no-install-recommends", "--download-only"]
-            backports = [f"{name}/{images.SUITE}-backports" for name in BACKPORTED]
-            images.in_image(root, [*install, *WANTED, *backports], out)
-            # the distribution's own version, for a machine that does not know Prosody's repository
-            images.in_image(root, [*install, *BACKPORTED], out)
+            # the distribution's own version, too, for a machine that does not know Prosody's repository
+            images.in_image(root, [*install, *wanted], out)
+            if release.backported:
+                newer = [f"{name}/{suites[1]}" for name in release.backported]
+                images.in_image(root, [*install, *wanted, *newer], out)
         archives = work / "archives"
         archives.mkdir()
         for package in (root / "var/cache/apt/archives").glob("*.deb"):
@@ -231,19 +251,20 @@ def flat(root: Path, directory: str, key: Key) -> None:
                                 "-o", "APT::FTPArchive::Release::Suite=stable"], key)
 
 
-def suite(root: Path, packages: list[Path], key: Key) -> None:
-    """A repository with a pool and one suite."""
-    pool, index = root / "pool", root / f"dists/{images.SUITE}/main/binary-amd64"
+def suite(root: Path, release: Release, packages: list[Path], key: Key) -> None:
+    """One suite of a repository, with a pool of its own beside those of others."""
+    pool, dist = root / "pool" / release.suite, root / "dists" / release.suite
+    index = dist / "main/binary-amd64"
     pool.mkdir(parents=True)
     index.mkdir(parents=True)
     for package in packages:
         shutil.copy(package, pool / package.name.replace("%3a", ":"))
-    listing = subprocess.run(["apt-ftparchive", "packages", "pool"], cwd=root, check=True,
+    listing = subprocess.run(["apt-ftparchive", "packages", str(pool.relative_to(root))], cwd=root, check=True,
                              capture_output=True, timeout=300).stdout
     (index / "Packages").write_bytes(listing)
-    options = {"Suite": images.SUITE, "Codename": images.SUITE, "Architectures": "amd64", "Components": "main"}
+    options = {"Suite": release.suite, "Codename": release.suite, "Architectures": "amd64", "Components": "main"}
     arguments = [a for k, v in options.items() for a in ("-o", f"APT::FTPArchive::Release::{k}={v}")]
-    _release(root / f"dists/{images.SUITE}", arguments, key)
+    _release(dist, arguments, key)
 
 
 def _release(directory: Path, options: list[str], key: Key) -> None:
@@ -260,6 +281,7 @@ class Repositories:
 
     def __init__(self, directory: Path, namespace: str, upstream: str | None) -> None:
         self.down = False
+        self._directories = [directory]
         repositories = self
 
         class Handler(SimpleHTTPRequestHandler):
@@ -273,6 +295,12 @@ class Repositories:
                     self._pass_on(upstream + self.path.removeprefix(f"/{UPSTREAM}"))
                 else:
                     super().do_GET()
+
+            def translate_path(self, path: str) -> str:
+                found = []
+                for self.directory in map(str, repositories._directories):
+                    found.append(super().translate_path(path))
+                return next(filter(os.path.exists, found), found[0])
 
             def _pass_on(self, url: str) -> None:
                 try:
@@ -297,3 +325,8 @@ class Repositories:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, name="packages", daemon=True).start()
         log.info("package repositories on http://%s", addresses.PACKAGES)
+
+    def add(self, directory: Path) -> None:
+        """Serves one more directory beside the others."""
+        if directory not in self._directories:
+            self._directories.append(directory)

@@ -13,10 +13,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import addresses, health, images, netns
+from . import addresses, health, netns, releases
 from .knobs import Delays, Knobs
 from .machines import PretendMachines
 from .run_state import RunState, start_time
+from .shell import locked
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,7 +58,7 @@ def up(arguments, state: RunState) -> None:
     """Starts everything; returns when the region answers."""
     directory: Path = arguments.directory
     amis = directory / "amis.json"
-    amis.write_text(json.dumps(images.public_images()))
+    amis.write_text(json.dumps(releases.public_images()))
     os.environ["MOTO_AMIS_PATH"] = str(amis)  # read when moto is imported
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
     from . import accounts, api
@@ -98,7 +99,7 @@ def up(arguments, state: RunState) -> None:
 
 def data_plane(arguments, state: RunState, world, executor):
     """Network, machines, load balancers, names and metadata around the control plane."""
-    from . import dns, metadata, packages
+    from . import dns, images, metadata, packages
     from .metrics import BalancerCounters
     from .network import Network
     from .nspawn import NspawnMachines
@@ -109,15 +110,16 @@ def data_plane(arguments, state: RunState, world, executor):
     directory: Path = arguments.directory
     network = Network(prefix(directory))
     network.up()
-    base = [images.base_layer(arguments.cache)]
-    repositories = None
-    if arguments.packages:
-        base.insert(0, arguments.packages / "layer")
-        repositories = packages.Repositories(
-            arguments.packages / "www", network.internet, arguments.jitsi_repo
-        )
-        state.write(jitsi_toml=str(directory / "jitsi.toml"))
-    layers = images.Images(base, directory / "images")
+    repositories = packages.Repositories(arguments.packages / "www", network.internet, arguments.jitsi_repo)
+    state.write(jitsi_toml=str(directory / "jitsi.toml"))
+
+    def prepare(release: releases.Release) -> list[Path]:
+        with locked(arguments.cache / "lock"):
+            base, suites = packages.debian(arguments.cache, release, log.info)
+        repositories.add(suites)
+        return [arguments.packages / "layer", base]
+
+    layers = images.Images(prepare, directory / "images")
     machines = NspawnMachines(directory / "instances", layers, network, state.record)
     relays: dict[str, dict[str, int]] = {}
 
@@ -170,7 +172,7 @@ def data_plane(arguments, state: RunState, world, executor):
             case ("PUT", ["names", name]):
                 names.given[name.lower()] = body["target"]
                 return names.given
-            case ("PUT", ["packages"]) if repositories:
+            case ("PUT", ["packages"]):
                 repositories.down = bool(body["down"])
                 return {"down": repositories.down}
             case ("GET", ["names"]):

@@ -19,7 +19,7 @@ os.environ |= {
 }
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from region.images import public_images  # noqa: E402
+from region.releases import public_images  # noqa: E402
 
 _amis = Path(tempfile.mkdtemp()) / "amis.json"
 _amis.write_text(json.dumps(public_images()))

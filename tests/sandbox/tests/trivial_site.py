@@ -154,8 +154,7 @@ class TrivialSite:
 
     def template_data(self, result: str = "CONTINUE") -> dict:
         images = self.client("ec2").describe_images(
-            Owners=["099720109477"],
-            Filters=[{"Name": "name", "Values": ["ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-*"]}],
+            Owners=["136693071363"], Filters=[{"Name": "name", "Values": ["debian-13-amd64-*"]}],
         )["Images"]
         text = USER_DATA.replace("GROUP", self.name).replace("RESULT", result)
         return {

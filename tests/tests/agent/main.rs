@@ -33,7 +33,7 @@ fn a_boot_that_fails_for_good_is_abandoned_with_its_reason() {
     assert!(agent.stop().success(), "SIGTERM is a clean end");
     let log = agent.log();
     assert!(log.contains("boot failed in install"), "{log}");
-    assert!(log.contains("next: launch Ubuntu 24.04"), "{log}");
+    assert!(log.contains("next: launch Debian 13"), "{log}");
     assert!(
         log.contains("mailed: Jitsi team: i-0123456789abcdef0 gave up in phase install"),
         "{log}"
