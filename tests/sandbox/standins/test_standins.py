@@ -81,6 +81,17 @@ class Colibri(unittest.IsolatedAsyncioTestCase):
         bridge.modify(recorded("expire.xml").find(f"{{{COLIBRI2}}}conference-modify"))
         await asyncio.wait_for(bridge.ended.wait(), 1)
 
+    async def test_who_fell_silent_is_expired_after_a_minute_or_two(self):
+        bridge = a_bridge()
+        task = asyncio.create_task(bridge.expire_the_silent())
+        bridge.modify(self.request)
+        self.assertEqual(bridge.endpoints, 1)
+        async with asyncio.timeout(2):
+            while bridge.conferences:
+                await asyncio.sleep(0.01)
+        self.assertEqual((bridge.endpoints, bridge.completed), (0, 1))
+        task.cancel()
+
     async def test_a_drained_bridge_takes_meetings(self):
         bridge = a_bridge()
         bridge.drain = True
@@ -98,6 +109,33 @@ class Colibri(unittest.IsolatedAsyncioTestCase):
         bridge.harvesters.mappings[0].public = "10.0.3.8"
         self.assertEqual(bridge._check(), "No valid IP addresses available for harvesting.")
         self.assertTrue(is_valid("198.51.100.7") and not is_valid("172.31.0.1"))
+
+
+class Media(unittest.IsolatedAsyncioTestCase):
+    def talk(self, harvesters):
+        heard = []
+        socket = types.SimpleNamespace(sendto=lambda data, address: heard.append((data, address)))
+        people = [harvesters.add(name) for name in "ab"]
+        for number, person in enumerate(people):
+            person.peer = socket, (f"::ffff:198.51.100.{number}", 5000, 0, 0)
+        harvesters.received(socket, b"\x80" + bytes(99), people[0].peer[1])
+        self.assertEqual(heard, [(b"\x80" + bytes(99), people[1].peer[1])])
+        return people
+
+    async def test_bytes_add_up_only_when_somebody_leaves_and_rates_while_they_talk(self):
+        bridge = a_bridge()
+        people = self.talk(bridge.harvesters)
+        figures = bridge.statistics()
+        self.assertEqual((figures["total_bytes_received"], figures["total_bytes_sent"]), (0, 0))
+        self.assertEqual(figures["packet_rate_download"], 0, "until the next gathering")
+        gathering = asyncio.create_task(bridge.gather())
+        await asyncio.sleep(0)
+        gathering.cancel()
+        self.assertGreater(bridge.statistics()["bit_rate_download"], 0)
+        for person in people:
+            bridge.harvesters.remove(person)
+        figures = bridge.statistics()
+        self.assertEqual((figures["total_bytes_received"], figures["total_bytes_sent"]), (100, 100))
 
 
 class Figures(unittest.IsolatedAsyncioTestCase):
@@ -124,13 +162,24 @@ class Figures(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(KeyError):
             figures.metrics("jvb-metrics.txt", {"jitsi_jvb_invented": 1})
 
-    def test_jicofo_counts_the_recorded_bridge(self):
+    def brewery(self):
         presence = recorded("brewery-presence.xml")
         brewery = Brewery("jvbbrewery@internal.auth.meet.example.com")
         jid = types.SimpleNamespace(resource="6f1d3a52", bare=brewery.room)
         stanza = {"from": jid, "type": "available"}
         brewery.heed(type("Presence", (dict,), {"xml": presence})(stanza))
+        return brewery
+
+    def test_jicofo_counts_the_recorded_bridge(self):
+        brewery = self.brewery()
         self.assertEqual((len(brewery.operational), len(brewery.in_shutdown)), (1, 0))
+
+    def test_a_bridge_that_once_did_not_answer_is_none_for_a_while(self):
+        brewery = self.brewery()
+        brewery.failed(brewery.operational[0])
+        self.assertEqual((len(brewery.bridges), brewery.operational, brewery.select()), (1, [], None))
+        brewery._reset = 0
+        self.assertEqual(len(brewery.operational), 1)
 
 
 class Configurations(unittest.TestCase):

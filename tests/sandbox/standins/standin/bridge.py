@@ -15,6 +15,7 @@ DTLS = "urn:xmpp:jingle:apps:dtls:0"
 SSMA = "urn:xmpp:jingle:apps:rtp:ssma:0"
 # The recorded bridge's; nobody here speaks DTLS.
 _FINGERPRINT = "E1:9F:6C:D1:8E:11:56:88:B1:AE:13:F1:28:A3:C0:36:6B:CE:44:35:0C:64:F6:CC:BB:CB:B7:D4:6B:90:B6:8B"
+_EXPIRATION = 60  # seconds, of `videobridge.entity-expiration`: timeout and check-interval
 _PRIORITIES = {"srflx": 1694498815, "host": 2130706431}
 
 
@@ -36,7 +37,8 @@ class Bridge:
         self.conference_seconds = 0.0
         self.ended = asyncio.Event()
         self._periodic = {"endpoints": 0, "largest_conference": 0, "inactive": 0}
-        self._last = (time.monotonic(), 0, 0, 0.0, 0.0)
+        self._last = (time.monotonic(), dict(harvesters.moved))
+        self._rates = dict.fromkeys(harvesters.moved, 0.0)  # a second, of the last gathering
         self._tasks = set()
 
     # Health and shutdown
@@ -149,6 +151,21 @@ class Bridge:
             children.append(element("candidate", ICE_UDP, attributes))
         return element("transport", ICE_UDP, {"ufrag": endpoint.ufrag, "pwd": endpoint.pwd}, *children)
 
+    async def expire_the_silent(self):
+        """Who was not signed off by jicofo, because signalling broke, is found by nobody hearing of them:
+        `entity-expiration.timeout`, looked for once in the same time. 85 s were measured."""
+        while True:
+            await self.pace.sleep(_EXPIRATION)
+            oldest = time.monotonic() - _EXPIRATION * self.pace.factor
+            for meeting, conference in list(self.conferences.items()):
+                for name in [n for n, endpoint in conference.items() if endpoint.last < oldest]:
+                    log("INFO", f"Expiring {name}: no activity")
+                    self._expire(conference, name)
+                if not conference:
+                    del self.conferences[meeting]
+                    self.completed += 1
+            self._maybe_shut_down()
+
     # Figures
 
     @property
@@ -158,14 +175,15 @@ class Bridge:
     async def gather(self):
         """What the real one counts every few seconds, and so tells late."""
         while True:
-            now, received, sent = time.monotonic(), self.harvesters.bytes_received, self.harvesters.bytes_sent
-            then, was_received, was_sent, *_ = self._last
+            now, moved = time.monotonic(), dict(self.harvesters.moved)
+            then, before = self._last
             span = max(now - then, 1e-3)
-            self._last = (now, received, sent, (received - was_received) * 8 / span, (sent - was_sent) * 8 / span)
+            self._rates = {name: (count - before[name]) / span for name, count in moved.items()}
+            self._last = (now, moved)
             sizes = [len(conference) for conference in self.conferences.values()]
             self._periodic = {
                 "endpoints": self.endpoints, "largest_conference": max(sizes, default=0),
-                "inactive": len(sizes) if self._last[3] == 0 else 0,
+                "inactive": len(sizes) if self._rates["received"] == 0 else 0,
             }
             self.conference_seconds += len(sizes) * self.settings.stats_interval
             await self.pace.sleep(self.settings.stats_interval)
@@ -174,9 +192,12 @@ class Bridge:
         """`/colibri/stats`: the recorded keys in their order. Conferences are of now, endpoints of
         the last gathering."""
         endpoints, largest = self._periodic["endpoints"], self._periodic["largest_conference"]
-        inactive = endpoints if self._last[3] == 0 else 0
+        inactive = endpoints if self._rates["received"] == 0 else 0
         return recorded_json("jvb-stats.json") | {
-            "bit_rate_download": round(self._last[3] / 1000), "bit_rate_upload": round(self._last[4] / 1000),
+            "bit_rate_download": int(self._rates["received"] * 8 / 1000),
+            "bit_rate_upload": int(self._rates["sent"] * 8 / 1000),
+            "packet_rate_download": int(self._rates["packets_received"]),
+            "packet_rate_upload": int(self._rates["packets_sent"]), "local_active_endpoints": endpoints - inactive,
             "inactive_conferences": self._periodic["inactive"], "p2p_conferences": self._periodic["inactive"],
             "endpoints": endpoints, "participants": endpoints, "inactive_endpoints": inactive,
             "endpoints_sending_audio": endpoints - inactive, "largest_conference": largest,
@@ -203,7 +224,7 @@ class Bridge:
             "mucs_connected": s["mucs_joined"], "muc_clients_connected": s["muc_clients_connected"],
             "muc_clients_configured": s["muc_clients_configured"], "drain_mode": s["drain"],
             "graceful_shutdown": s["graceful_shutdown"], "shutting_down": s["shutting_down"],
-            "incoming_bitrate": self._last[3], "outgoing_bitrate": self._last[4],
+            "incoming_bitrate": self._rates["received"] * 8, "outgoing_bitrate": self._rates["sent"] * 8,
             "bytes_received_total": s["total_bytes_received"], "bytes_sent_total": s["total_bytes_sent"],
             "ice_succeeded_total": s["total_ice_succeeded"], "endpoints_total": s["total_participants"],
             "conferences_created_total": self.created, "conferences_completed_total": self.completed,

@@ -28,8 +28,9 @@ _NEEDED = {
 class Brewery:
     """The bridges that show themselves in the brewery room."""
 
-    def __init__(self, room):
+    def __init__(self, room, reset=60.0):
         self.room, self.bridges, self.lost = room, {}, 0
+        self._reset, self._failed = reset, {}  # seconds; jid -> when it last failed
 
     def heed(self, presence):
         """Takes note of a presence from the brewery."""
@@ -37,6 +38,7 @@ class Brewery:
         if presence["from"].resource == "focus" or presence["type"] == "error":
             return
         if presence["type"] == "unavailable":
+            self._failed.pop(jid, None)
             if self.bridges.pop(jid, None) is not None:
                 self.lost += 1
                 log("WARNING", f"Lost a bridge: {jid}")
@@ -47,6 +49,11 @@ class Brewery:
 
     def clear(self):
         self.bridges.clear()
+        self._failed.clear()
+
+    def failed(self, jid):
+        """One request without an answer, and the bridge is none for `failure-reset-threshold`."""
+        self._failed[jid] = time.monotonic()
 
     @property
     def in_shutdown(self):
@@ -54,7 +61,11 @@ class Brewery:
 
     @property
     def operational(self):
-        return [jid for jid in self.bridges if jid not in self.in_shutdown]
+        since = time.monotonic() - self._reset
+        return [
+            jid for jid in self.bridges
+            if jid not in self.in_shutdown and self._failed.get(jid, float("-inf")) <= since
+        ]
 
     def select(self):
         """The best bridge. A drained one is only the last choice, not out of the question."""
@@ -171,6 +182,7 @@ class Conference:
         )
         if found is None:
             log("SEVERE", f"Failed to allocate a colibri endpoint for {nick}")
+            self.focus.brewery.failed(self.bridge)
             self.bridge = None if create else self.bridge
             self._bridge_missing = True
             self._say()

@@ -5,6 +5,7 @@ import collections
 import json
 import secrets
 import sys
+import time
 import types
 
 from aiohttp import web
@@ -67,6 +68,9 @@ def _read(config):
         brewery=config.text("jicofo.bridge.brewery-jid", "").lower(),
         health=config.flag("jicofo.health.enabled", False),
         health_interval=config.seconds("jicofo.health.interval", 10),
+        max_check=config.seconds("jicofo.health.max-check-duration", 20),
+        failure_reset=config.seconds("jicofo.bridge.failure-reset-threshold", 60),
+        reply_timeout=config.seconds(f"{client}.reply-timeout", 15),
         room_prefix=config.text("jicofo.health.room-name-prefix", "__jicofo-health-check"),
         min_participants=config.integer("jicofo.conference.min-participants", 2),
         initial_timeout=config.seconds("jicofo.conference.initial-timeout", 15),
@@ -82,8 +86,9 @@ class Focus:
 
     def __init__(self, pace, settings):
         self.pace, self.settings, self.client = pace, settings, None
-        self.brewery, self.conferences = Brewery(settings.brewery), {}
-        self.healthy, self.health_message = True, ""
+        self.brewery, self.conferences = Brewery(settings.brewery, settings.failure_reset * pace.factor), {}
+        self.healthy, self.health_message, self.hard = True, "", True
+        self._in_brewery = False
         self.sent = collections.Counter()
         self.requests = self.new_requests = self.created = self.participants = self.disconnects = 0
         self.seconds = 0.0
@@ -105,6 +110,12 @@ class Focus:
         async def online(client):
             self.client = client
             client.say(children=[capabilities()])
+            if self._in_brewery:
+                # It leaves the room of the stream before first, of which a Prosody that was restarted knows
+                # nothing, and waits for the answer (BaseBrewery.registrationChanged, ChatRoomImpl.leave).
+                await self.pace.sleep(self.settings.reply_timeout)
+                log("SEVERE", f"Failed to properly leave MUC: {self.brewery.room}")
+            self._in_brewery = True
             client.say(f"{self.brewery.room}/focus", children=[element("x", MUC), capabilities()])
             await asyncio.Event().wait()
 
@@ -200,19 +211,24 @@ class Focus:
         """The first check runs one interval after the start; until then all is well."""
         while True:
             await self.pace.sleep(self.settings.health_interval)
-            self.health_message = await self._check()
+            started = time.monotonic()
+            self.health_message, self.hard = await self._check()
+            if (took := time.monotonic() - started) > self.settings.max_check:
+                self.health_message, self.hard = f"Performing a health check took too long: PT{took:.3f}S", True
             self.healthy = not self.health_message
 
     async def _check(self):
         if not self.brewery.operational:
-            return f"No operational bridges available (total bridge count: {len(self.brewery.bridges)})"
+            return f"No operational bridges available (total bridge count: {len(self.brewery.bridges)})", True
         number = secrets.randbits(64) - (1 << 63)
         room = f"{self.settings.room_prefix}-{number}@{self.settings.muc}"
         if not await self._request(room, counted=False):
-            return "Test conference failed to start."
+            # "Treat timeouts as soft as they could be just due to load" (JicofoHealthChecker).
+            return "Test conference failed to start due to timeout.", False
         await self.conferences[room].end()
         ping = await self.client.ask("get", self.settings.xmpp_domain, element("ping", "urn:xmpp:ping"), timeout=5)
-        return "" if ping is not None else "XMPP ping failed: did not receive xmpp ping response for Client"
+        message = "" if ping is not None else "XMPP ping failed: did not receive xmpp ping response for Client"
+        return message, False
 
     # HTTP
 
@@ -228,7 +244,7 @@ class Focus:
         return routes
 
     async def _health(self, _):
-        return http.text("OK") if self.healthy else http.text(self.health_message, 500)
+        return http.text("OK") if self.healthy else http.text(self.health_message, 500 if self.hard else 503)
 
     async def _version(self, _):
         return http.answer(json.loads(recorded_text("jicofo-version.txt")))
@@ -266,7 +282,7 @@ class Focus:
             "participants": sum(sizes), "endpoint_pairs": sum(n * (n - 1) for n in sizes),
             "jingle": {"sent": dict(self.sent), "received": {}}, "healthy": self.healthy,
             "health": {
-                "success": self.healthy, "hardFailure": True, "responseCode": None, "sticky": False,
+                "success": self.healthy, "hardFailure": self.hard, "responseCode": None, "sticky": False,
                 "message": self.health_message or None,
             },
         }

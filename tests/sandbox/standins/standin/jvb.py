@@ -36,7 +36,7 @@ async def _program(config, pace, args):
     await harvesters.open()
     bridge = Bridge(harvesters, pace, settings)
     bridge.muc_configured = len(accounts)
-    tasks = [bridge.watch_health(), bridge.gather(), bridge.ended.wait()]
+    tasks = [bridge.watch_health(), bridge.gather(), bridge.ended.wait(), bridge.expire_the_silent()]
     tasks += [_stay_in_brewery(bridge, account, mucs, nick) for account, mucs, nick in accounts]
     async with _Together(tasks) as running:
         try:

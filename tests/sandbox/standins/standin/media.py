@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 
 from aioice import stun
 from aioice.ice import get_host_addresses
@@ -20,6 +21,8 @@ class Endpoint:
         self.name = name
         self.ufrag, self.pwd = _random(14), _random(26)
         self.peer = None  # (socket, address), once the other side nominated a pair
+        self.received = self.sent = 0
+        self.last = time.monotonic()  # of anything from the other side
 
 
 class Harvesters:
@@ -30,7 +33,10 @@ class Harvesters:
         self._with_loopback = with_loopback
         self.addresses, self.healthy = [], False
         self.endpoints = {}  # by ufrag
+        # Of endpoints that are gone: the real bridge adds up when one expires (`updateStatsOnExpire`).
         self.bytes_received = self.bytes_sent = self.ice_succeeded = 0
+        # What moves meanwhile, for the rates: RTP both ways.
+        self.moved = {"received": 0, "sent": 0, "packets_received": 0, "packets_sent": 0}
 
     async def open(self):
         """Binds; what is taken by others makes the bridge unhealthy, not silent."""
@@ -40,8 +46,10 @@ class Harvesters:
         self.healthy = True
         for address in addresses:
             try:
+                # As Java opens it: an IPv6 socket that carries IPv4, so that what looks for the IPv4 one
+                # finds none (`[::ffff:10.20.16.5]:10000` in `ss`).
                 await asyncio.get_running_loop().create_datagram_endpoint(
-                    lambda: _Socket(self), local_addr=(address, self.port)
+                    lambda: _Socket(self), local_addr=(f"::ffff:{address}", self.port)
                 )
                 self.addresses.append(address)
             except OSError:
@@ -68,7 +76,9 @@ class Harvesters:
         return endpoint
 
     def remove(self, endpoint):
-        self.endpoints.pop(endpoint.ufrag, None)
+        if self.endpoints.pop(endpoint.ufrag, None):
+            self.bytes_received += endpoint.received
+            self.bytes_sent += endpoint.sent
 
     def received(self, socket, data, address):
         if data[:1] and data[0] < 4:
@@ -76,11 +86,18 @@ class Harvesters:
             return
         sender = next((e for e in self.endpoints.values() if e.peer and e.peer[1] == address), None)
         if sender:
-            self.bytes_received += len(data)
+            sender.last = time.monotonic()
+            sender.received += len(data)
+            self._count("received", data)
             for other in self.endpoints.values():
                 if other is not sender and other.peer:
                     other.peer[0].sendto(data, other.peer[1])
-                    self.bytes_sent += len(data)
+                    other.sent += len(data)
+                    self._count("sent", data)
+
+    def _count(self, way, data):
+        self.moved[way] += len(data)
+        self.moved[f"packets_{way}"] += 1
 
     def _check(self, socket, data, address):
         try:
@@ -96,9 +113,10 @@ class Harvesters:
             message_method=stun.Method.BINDING, message_class=stun.Class.RESPONSE,
             transaction_id=request.transaction_id,
         )
-        answer.attributes["XOR-MAPPED-ADDRESS"] = address[:2]
+        answer.attributes["XOR-MAPPED-ADDRESS"] = (address[0].removeprefix("::ffff:"), address[1])
         answer.add_message_integrity(endpoint.pwd.encode())  # and FINGERPRINT
         socket.sendto(bytes(answer), address)
+        endpoint.last = time.monotonic()
         if "USE-CANDIDATE" in request.attributes:
             if endpoint.peer is None:
                 self.ice_succeeded += 1
