@@ -86,6 +86,10 @@ pub struct Status {
     pub phase_since: u64,
     /// Whether visitors may come.
     pub ready: bool,
+    /// Whether the load balancer is told that the instance may stay, which outlasts readiness while
+    /// cures run.
+    #[serde(default)]
+    pub kept: bool,
     /// What is missing, in full.
     pub missing: Vec<String>,
     /// Who the instance is.
@@ -102,6 +106,9 @@ pub struct Status {
     pub waiting_for_media: bool,
     /// Files that differ from what was rendered, or from the packaged example they came from.
     pub drift: Vec<String>,
+    /// What does not stand in the way of a meeting, and wants to be looked at.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -133,11 +140,21 @@ impl Board {
         status.phase = phase;
         status.phase_since = now();
         if phase != Phase::Watch {
-            status.ready = false;
             status.missing = vec![format!("boot: {phase}")];
+        }
+        if matches!(phase, Phase::Drain | Phase::Done | Phase::Failed) {
+            (status.ready, status.kept) = (false, false);
         }
         if matches!(phase, Phase::Drain | Phase::Done) {
             status.missing = vec!["drain: the instance is being replaced".to_owned()];
+        }
+    }
+
+    /// An earlier process's verdict has got too old before this one knows better.
+    pub fn forget_old_verdict(&self) {
+        let mut status = self.lock();
+        if !matches!(status.phase, Phase::Prove | Phase::Watch) {
+            (status.ready, status.kept) = (false, false);
         }
     }
 
@@ -155,7 +172,7 @@ impl Board {
             ComponentStatus {
                 component: check.component,
                 ok,
-                reason: check.fault.clone(),
+                reason: check.fault.clone().or_else(|| check.doubt.clone()),
                 latency_ms: milliseconds(check.latency),
                 since: before.filter(|old| old.ok == ok).map_or_else(now, |old| old.since),
                 restarts: restarts(check.component),
@@ -164,12 +181,21 @@ impl Board {
         status.components = components.collect();
     }
 
-    /// Whether visitors may come, and the answer the load balancer sees: parts, never reasons.
+    /// Whether the instance may stay, and the answer the load balancer sees: parts, never reasons.
     pub fn public(&self) -> (bool, String) {
         let status = self.lock();
         let missing = if status.ready { Vec::new() } else { parts(&status.missing) };
-        let public = Public { status: if status.ready { "ready" } else { "unready" }, missing };
-        (status.ready, to_json(&public))
+        let word = match (status.ready, status.kept) {
+            (true, _) => "ready",
+            (false, true) => "healing",
+            (false, false) => "unready",
+        };
+        (status.kept, to_json(&Public { status: word, missing }))
+    }
+
+    /// Whether visitors may come.
+    pub fn is_open(&self) -> bool {
+        self.lock().ready
     }
 
     /// Everything, as JSON.
@@ -222,6 +248,7 @@ mod tests {
         let check = Check {
             component: Component::Jicofo,
             fault: fault.map(str::to_owned),
+            doubt: None,
             dead: false,
             latency: Duration::from_micros(1500),
         };
@@ -236,8 +263,15 @@ mod tests {
             board.public(),
             (false, r#"{"status":"unready","missing":["jicofo"]}"#.to_owned())
         );
+        board.update(|status| status.kept = true);
+        let healing = r#"{"status":"healing","missing":["jicofo"]}"#.to_owned();
+        assert_eq!((board.public(), board.is_open()), ((true, healing), false));
         board.update(|status| status.ready = true);
         assert_eq!(board.public(), (true, r#"{"status":"ready"}"#.to_owned()));
+        board.enter(Phase::Install);
+        assert!(board.public().0 && board.is_open(), "an earlier verdict is believed");
+        board.forget_old_verdict();
+        assert!(!board.public().0 && !board.is_open());
     }
 
     #[test]

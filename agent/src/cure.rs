@@ -14,21 +14,22 @@ use crate::system::{Command, System};
 /// How long a service may take to stop; one that is well takes less than a second.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
-/// Puts the configuration right, and restarts `component` unless that did. Gives whoever was restarted.
-pub(crate) async fn cure(node: &Node, component: Option<Component>) -> Result<Vec<Component>> {
+/// Puts the configuration right, and restarts `components`, the ill one first, unless that did. Gives
+/// whoever was restarted.
+pub(crate) async fn cure(node: &Node, components: &'static [Component]) -> Result<Vec<Component>> {
     // A wrong password looks like any other illness of those who log in.
-    let mut restarted = match node.converge(component).await {
+    let mut restarted = match node.converge(components.first().copied()).await {
         Ok(outcome) => outcome.restarted,
         Err(error) => {
             tracing::error!("putting the configuration right: {error:#}");
             Vec::new()
         }
     };
-    if let Some(component) = component
-        && !restarted.contains(&component)
-    {
-        restart(node.system(), component).await?;
-        restarted.push(component);
+    for component in components {
+        if !restarted.contains(component) {
+            restart(node.system(), *component).await?;
+            restarted.push(*component);
+        }
     }
     Ok(restarted)
 }

@@ -9,17 +9,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::board::Phase;
 use crate::configure::systemctl;
+use crate::crowd::{Crowd, received_datagrams};
 use crate::drain::{Cause, Drain, Sight};
 use crate::health::{self, Component};
 use crate::http::Refused;
 use crate::lifecycle::{HEARTBEAT, Outcome, Told};
 use crate::run::{Life, announced, log_told};
 use crate::service;
-use crate::system::{Command, System, read_text};
+use crate::system::{Command, System};
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
-/// More datagrams than this between two looks are media: a dozen keepalives are not.
-const MEDIA_DATAGRAMS: u64 = 250;
 
 /// Between two looks at the bridge, and two attempts to tell the hook.
 fn look_interval(life: &Life) -> Duration {
@@ -78,7 +77,7 @@ async fn wait_for_people(life: &Life, cause: &Cause) {
     let mut heartbeats = interval(HEARTBEAT);
     heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut refusing = false;
-    let mut datagrams = None;
+    let mut crowd = Crowd::default();
     let mut people = None;
     loop {
         tokio::select! {
@@ -93,15 +92,14 @@ async fn wait_for_people(life: &Life, cause: &Cause) {
             }
             _ = looks.tick() => {
                 service::beat();
-                if !refusing {
+                let sight = look(life, &mut crowd).await;
+                let end = drain.look(Instant::now(), sight);
+                if !refusing && !drain.lets_begin(Instant::now()) {
                     refusing = refuse_new_rooms(life).await;
                 }
-                let sight = look(life, &mut datagrams).await;
-                let end = drain.look(Instant::now(), sight);
-                if drain.people() != people {
-                    people = drain.people();
-                    let left = drain.left(Instant::now()).as_secs();
-                    tracing::info!("{} people inside, at most {left} s left", people.unwrap_or(0));
+                if people != Some((drain.people(), drain.waiting())) {
+                    people = Some((drain.people(), drain.waiting()));
+                    tell_of(life, &drain);
                 }
                 if let Some(end) = end {
                     tracing::info!("drained: {end}");
@@ -136,18 +134,37 @@ async fn refuse_new_rooms(life: &Life) -> bool {
     }
 }
 
-async fn look(life: &Life, datagrams: &mut Option<u64>) -> Sight {
-    let before = std::mem::replace(datagrams, received_datagrams(life.node.system()));
-    match health::traffic(&life.node.machine.endpoints, ANSWER_LIMIT).await {
+fn tell_of(life: &Life, drain: &Drain) {
+    let left = drain.left(Instant::now()).as_secs();
+    let inside = drain.people().map_or_else(|| "unknown".to_owned(), |people| people.to_string());
+    let waiting = match drain.waiting() {
+        0 => String::new(),
+        waiting => format!(", {waiting} in rooms without a bridge"),
+    };
+    tracing::info!("people inside: {inside}{waiting}; at most {left} s left");
+    let waiting = (drain.waiting() > 0)
+        .then(|| format!("{} people wait in a room that no bridge serves yet", drain.waiting()));
+    life.board.update(|status| status.missing.truncate(1));
+    life.board
+        .update(|status| status.missing.extend(waiting.map(|words| format!("drain: {words}"))));
+}
+
+async fn look(life: &Life, crowd: &mut Crowd) -> Sight {
+    let endpoints = &life.node.machine.endpoints;
+    let (traffic, in_rooms) = tokio::join!(
+        health::traffic(endpoints, ANSWER_LIMIT),
+        health::people_in_rooms(endpoints, ANSWER_LIMIT)
+    );
+    let datagrams = received_datagrams(life.node.system());
+    let media_flows = crowd.look(Instant::now(), traffic.as_ref().ok(), datagrams, false);
+    match traffic {
         Ok(traffic) => {
             life.board.update(|status| status.traffic = Some(traffic));
-            Sight::People(traffic.people())
+            let still = crowd.is_still();
+            Sight::People { inside: traffic.people(), in_rooms, media_flows, still }
         }
         Err(error) if error.is::<Refused>() && !is_active(life.node.system()).await => Sight::Gone,
-        Err(_) => {
-            let grown = before.zip(*datagrams).map(|(before, now)| now.saturating_sub(before));
-            Sight::Silent { media_flows: grown.is_some_and(|grown| grown > MEDIA_DATAGRAMS) }
-        }
+        Err(_) => Sight::Silent { media_flows: media_flows == Some(true) },
     }
 }
 
@@ -170,25 +187,10 @@ async fn revive_signalling(system: &dyn System) {
     }
 }
 
-/// UDP datagrams received since boot: what shows media when the bridge itself says nothing.
-fn received_datagrams(system: &dyn System) -> Option<u64> {
-    let text = read_text(system, "/proc/net/snmp").ok()??;
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
-    let position = lines.next()?.split(' ').position(|name| name == "InDatagrams")?;
-    lines.next()?.split(' ').nth(position)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::system::fake::Fake;
-
-    #[test]
-    fn reads_received_datagrams() {
-        let text = "Tcp: RtoAlgorithm\nTcp: 1\nUdp: NoPorts InDatagrams InErrors\nUdp: 3 4711 0\n";
-        assert_eq!(received_datagrams(&Fake::with(&[("/proc/net/snmp", text)])), Some(4711));
-        assert_eq!(received_datagrams(&Fake::default()), None);
-    }
 
     #[tokio::test]
     async fn only_what_signals_is_revived() {

@@ -11,6 +11,13 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// Rounds in a row that must see nobody: somebody whose connection broke is counted again when the
 /// browser is back.
 const EMPTY_ROUNDS: u32 = 2;
+/// The bridge counts people for up to two minutes whom nobody signed off, because signalling broke or a
+/// browser died. When for so long nothing at all moved, or no media of people whom jicofo does not know, they
+/// have gone.
+const GHOST: Duration = Duration::from_secs(15);
+/// How long people are waited for who are in a room and on no bridge: alone, with others in the lobby
+/// perhaps, or talking past the bridge. Their meeting may begin any moment, or never.
+const WAITING: Duration = Duration::from_mins(5);
 
 /// Why the instance drains.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +42,17 @@ impl fmt::Display for Cause {
 /// What a look at the bridge shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
-    /// It counts this many people.
-    People(u32),
+    /// It counts this many people, as far as it says.
+    People {
+        /// On the bridge.
+        inside: Option<u32>,
+        /// In rooms, by jicofo's count, if it answers.
+        in_rooms: Option<u32>,
+        /// Whether media flows, as far as is known.
+        media_flows: Option<bool>,
+        /// Whether nothing at all moves, not even what keeps a way open.
+        still: Option<bool>,
+    },
     /// Its process has ended: after the last conference by itself, else by an accident.
     Gone,
     /// It does not answer; whether datagrams still arrive at the machine.
@@ -82,14 +98,24 @@ pub struct Drain {
     deadline: Instant,
     empty_rounds: u32,
     silent_since: Option<Instant>,
+    ghosts_since: Option<Instant>,
+    waiting_until: Instant,
     people: Option<u32>,
+    waiting: u32,
 }
 
 impl Drain {
     /// Begins now; a spot interruption leaves less than `limit`.
     pub fn begin(now: Instant, cause: &Cause, limit: Duration) -> Self {
-        let mut drain =
-            Self { deadline: now + limit, empty_rounds: 0, silent_since: None, people: None };
+        let mut drain = Self {
+            deadline: now + limit,
+            empty_rounds: 0,
+            silent_since: None,
+            ghosts_since: None,
+            waiting_until: now + WAITING,
+            people: None,
+            waiting: 0,
+        };
         drain.hurry(now, cause);
         drain
     }
@@ -111,14 +137,28 @@ impl Drain {
         self.people
     }
 
+    /// People in rooms whom no bridge serves, as seen last.
+    pub fn waiting(&self) -> u32 {
+        self.waiting
+    }
+
+    /// Whether new meetings are still let begin: somebody waits in a room, and not for long yet.
+    pub fn lets_begin(&self, now: Instant) -> bool {
+        self.waiting > 0 && now < self.waiting_until
+    }
+
     /// One look at the bridge.
     pub fn look(&mut self, now: Instant, sight: Sight) -> Option<End> {
-        self.empty_rounds = if sight == Sight::People(0) { self.empty_rounds + 1 } else { 0 };
+        let mut empty = false;
         match sight {
             Sight::Gone => return Some(End::Gone),
-            Sight::People(people) => {
-                self.people = Some(people);
+            Sight::People { inside, in_rooms, media_flows, still } => {
                 self.silent_since = None;
+                let unknown = media_flows == Some(false) && in_rooms == Some(0);
+                let inside = self.without_ghosts(now, inside, unknown || still == Some(true));
+                self.people = inside;
+                self.waiting = in_rooms.unwrap_or(0).saturating_sub(inside.unwrap_or(0));
+                empty = inside == Some(0) && !self.lets_begin(now);
             }
             Sight::Silent { media_flows: true } => self.silent_since = None,
             Sight::Silent { media_flows: false } => {
@@ -128,10 +168,25 @@ impl Drain {
                 }
             }
         }
+        self.empty_rounds = if empty { self.empty_rounds + 1 } else { 0 };
         if self.empty_rounds >= EMPTY_ROUNDS {
             return Some(End::Empty);
         }
         (now >= self.deadline).then_some(End::Limit(self.people))
+    }
+
+    fn without_ghosts(
+        &mut self,
+        now: Instant,
+        inside: Option<u32>,
+        nobody_shows: bool,
+    ) -> Option<u32> {
+        if !nobody_shows || inside == Some(0) {
+            self.ghosts_since = None;
+            return inside;
+        }
+        let since = *self.ghosts_since.get_or_insert(now);
+        if now - since >= GHOST { Some(0) } else { inside }
     }
 }
 
@@ -150,20 +205,93 @@ mod tests {
         start + Duration::from_secs(seconds)
     }
 
+    /// On the bridge, with media and known to jicofo.
+    fn people(inside: u32) -> Sight {
+        Sight::People {
+            inside: Some(inside),
+            in_rooms: Some(inside),
+            media_flows: Some(inside > 0),
+            still: Some(inside == 0),
+        }
+    }
+
     #[test]
     fn waits_for_the_last_person_through_lingering_endpoints() {
         let (mut drain, start) = begin();
-        for (second, people) in [(0, 3), (5, 1), (10, 1), (15, 0), (20, 1), (25, 0)] {
-            assert_eq!(drain.look(at(start, second), Sight::People(people)), None);
+        for (second, inside) in [(0, 3), (5, 1), (10, 1), (15, 0), (20, 1), (25, 0)] {
+            assert_eq!(drain.look(at(start, second), people(inside)), None);
         }
-        assert_eq!(drain.look(at(start, 30), Sight::People(0)), Some(End::Empty));
+        assert_eq!(drain.look(at(start, 30), people(0)), Some(End::Empty));
+    }
+
+    #[test]
+    fn whose_signalling_broke_is_not_waited_for_unless_media_flows() {
+        // Prosody died and jicofo gave its meetings up; or it does not answer itself, and nothing moves; or
+        // browsers died, whom Prosody has not missed yet.
+        for (in_rooms, moves) in [(Some(0), true), (None, false), (Some(3), false)] {
+            let sight = |media_flows: Option<bool>| Sight::People {
+                inside: Some(3),
+                in_rooms,
+                media_flows,
+                still: media_flows.map(|flows| !flows && !moves),
+            };
+            let (mut drain, start) = begin();
+            assert_eq!(drain.look(start, sight(Some(true))), None);
+            assert_eq!(drain.look(at(start, 100), sight(None)), None);
+            assert_eq!(drain.look(at(start, 301), sight(Some(false))), None);
+            assert_eq!(drain.look(at(start, 311), sight(Some(false))), None);
+            assert_eq!(drain.look(at(start, 316), sight(Some(false))), None);
+            assert_eq!(drain.look(at(start, 321), sight(Some(false))), Some(End::Empty));
+        }
+    }
+
+    #[test]
+    fn a_quiet_pair_that_jicofo_knows_is_waited_for() {
+        let (mut drain, start) = begin();
+        let quiet = Sight::People {
+            inside: Some(2),
+            in_rooms: Some(2),
+            media_flows: Some(false),
+            still: Some(false),
+        };
+        for second in (0..3600).step_by(5) {
+            assert_eq!(drain.look(at(start, second), quiet), None);
+        }
+    }
+
+    #[test]
+    fn who_waits_in_a_room_may_begin_and_is_not_waited_for_long() {
+        let (mut drain, start) = begin();
+        let alone = Sight::People {
+            inside: Some(0),
+            in_rooms: Some(1),
+            media_flows: Some(false),
+            still: Some(false),
+        };
+        assert_eq!(drain.look(start, alone), None);
+        assert!(drain.lets_begin(start));
+        assert_eq!(drain.waiting(), 1);
+        assert_eq!(drain.look(at(start, 299), alone), None);
+        assert_eq!(drain.look(at(start, 300), alone), None);
+        assert!(!drain.lets_begin(at(start, 300)));
+        assert_eq!(drain.look(at(start, 305), alone), Some(End::Empty));
+    }
+
+    #[test]
+    fn figures_that_are_missing_are_nobodys_absence() {
+        let (mut drain, start) = begin();
+        let unknown =
+            Sight::People { inside: None, in_rooms: None, media_flows: None, still: None };
+        assert_eq!(drain.look(start, unknown), None);
+        assert_eq!(drain.look(at(start, 3599), unknown), None);
+        assert_eq!(drain.look(at(start, 3600), unknown), Some(End::Limit(None)));
     }
 
     #[test]
     fn the_limit_ends_a_meeting_and_says_how_many_it_cut() {
         let (mut drain, start) = begin();
-        assert_eq!(drain.look(at(start, 3599), Sight::People(4)), None);
-        assert_eq!(drain.look(at(start, 3600), Sight::People(4)), Some(End::Limit(Some(4))));
+        assert_eq!(drain.look(at(start, 3599), people(4)), None);
+        assert_eq!(drain.look(at(start, 3600), people(4)), Some(End::Limit(Some(4))));
     }
 
     #[test]
@@ -181,7 +309,7 @@ mod tests {
     fn a_broken_bridge_is_not_waited_for_unless_media_flows() {
         let (mut drain, start) = begin();
         let dead = Sight::Silent { media_flows: false };
-        assert_eq!(drain.look(start, Sight::People(2)), None);
+        assert_eq!(drain.look(start, people(2)), None);
         assert_eq!(drain.look(at(start, 5), dead), None);
         assert_eq!(drain.look(at(start, 60), Sight::Silent { media_flows: true }), None);
         assert_eq!(drain.look(at(start, 70), dead), None);

@@ -2,8 +2,8 @@
 //! about it, heals what can be healed and leaves politely.
 //!
 //! `run` is the life of an instance; below it `install` and `configure` change the machine, `watch`
-//! and `departure` observe it and act. What they decide by (`verdict`, `heal`, `drain`) are state
-//! machines without side effects; what they act through (`system`, `http`, `imds`, `lifecycle`,
+//! and `departure` observe it and act. What they decide by (`verdict`, `heal`, `drain`, with the
+//! figures of `patience`) are state machines without side effects; what they act through (`system`, `http`, `imds`, `lifecycle`,
 //! `metrics`, `ssm`) decides nothing.
 
 #![expect(clippy::large_futures, reason = "there is one of each kind, and main's stack holds it")]
@@ -15,10 +15,12 @@ mod certificate;
 pub mod commands;
 pub mod config;
 pub mod configure;
+pub mod crowd;
 mod cure;
 mod departure;
 mod doctor;
 pub mod drain;
+pub mod failures;
 pub mod heal;
 pub mod health;
 pub mod http;
@@ -31,6 +33,7 @@ pub mod meeting;
 pub mod metrics;
 pub mod node;
 mod notices;
+pub mod patience;
 pub mod progress;
 pub mod retry;
 mod rhythm;
@@ -39,5 +42,6 @@ pub mod secrets;
 mod service;
 pub mod ssm;
 pub mod system;
+mod task;
 pub mod verdict;
 mod watch;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::error::ProvideErrorMetadata;
+use aws_sdk_autoscaling::types::{Filter, Tag};
 use serde::{Deserialize, Serialize};
 
 use crate::advice::Advice;
@@ -90,6 +91,46 @@ impl Lifecycle {
                 )
             }),
         }
+    }
+
+    /// The value of the group's tag `key`.
+    pub async fn tag(&self, key: &str) -> Result<Option<String>> {
+        let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
+        let answer = self
+            .client
+            .describe_tags()
+            .filters(filter("auto-scaling-group", &self.group))
+            .filters(filter("key", key))
+            .send()
+            .await
+            .map_err(aws::service)
+            .with_context(|| format!("reading the tag `{key}` of `{}`", self.group))?;
+        let found = answer.tags.unwrap_or_default().into_iter();
+        Ok(found
+            .filter(|tag| tag.key() == Some(key) && tag.resource_id() == Some(&*self.group))
+            .find_map(|tag| tag.value))
+    }
+
+    /// Sets the group's tag `key`, or removes it. Instances do not inherit it.
+    pub async fn set_tag(&self, key: &str, value: Option<&str>) -> Result<()> {
+        let tag = Tag::builder()
+            .resource_id(&self.group)
+            .resource_type("auto-scaling-group")
+            .key(key)
+            .set_value(value.map(str::to_owned))
+            .propagate_at_launch(false)
+            .build();
+        let done = match value {
+            Some(_) => {
+                let request = self.client.create_or_update_tags().tags(tag);
+                request.send().await.map(drop).map_err(aws::service)
+            }
+            None => {
+                let request = self.client.delete_tags().tags(tag);
+                request.send().await.map(drop).map_err(aws::service)
+            }
+        };
+        done.with_context(|| format!("setting the tag `{key}` of `{}`", self.group))
     }
 
     /// Asks `hook` for more time.

@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::ProvideErrorMetadata as _;
+use jitsi_templates::settings::InstanceSettings;
 
 use crate::board::Phase;
 use crate::imds::{Identity, Imds};
 use crate::node::Node;
-use crate::{advice, aws};
+use crate::{advice, aws, failures};
 
 /// Longest wait for the metadata service and SNS together: the hook is told right after.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -30,6 +31,21 @@ pub(crate) struct Mail {
 pub(crate) fn gave_up(node: &Node, phase: Phase, error: &anyhow::Error) -> Mail {
     let settings = &node.settings;
     write(&settings.deployment, settings.domain.as_str(), &node.identity(), phase, error)
+}
+
+/// What an instance says whose bridge answers on its own machine and not at its public address.
+pub(crate) fn cut_off(node: &Node, reason: &str) -> Mail {
+    let Identity { instance_id, public_ipv4, .. } = node.identity();
+    let InstanceSettings { deployment, domain, .. } = &node.settings;
+    let text = format!(
+        "Jitsi Meet on {domain} (deployment {deployment}): media does not reach the instance.\n\
+         Instance: {instance_id} at {public_ipv4}\n\
+         Cause: {reason}\n\
+         Visitors are turned away. Neither a restart nor another instance would mend this: look at security \
+         group, network ACL and route for udp/10000.\n\
+         Next: jitsi-aws setup instances, which puts the security group right\n"
+    );
+    Mail { subject: format!("Jitsi {deployment}: no media reaches {instance_id}"), text }
 }
 
 fn write(
@@ -52,7 +68,9 @@ fn write(
         let _ = writeln!(text, "Next: {next}");
     }
     text += "The Auto Scaling group replaces the instance; the next one meets the same cause unless it has \
-             passed.\nTo see whether one can meet: jitsi-aws probe\n";
+             passed. Each that fails the same way tries longer, up to 4 hours, and mails nothing more.\n";
+    let _ = writeln!(text, "To stop that: {}", failures::how_to_stop(deployment));
+    text += "To see whether one can meet: jitsi-aws probe\n";
     Mail { subject: format!("Jitsi {deployment}: {instance_id} gave up in phase {phase}"), text }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use jitsi_templates::settings::{Authentication, InstanceSettings};
 use jitsi_templates::{Discovered, Secrets};
-use meeting_probe::{Auth, Mapping, Prober, Report, Secret, Target, Tls};
+use meeting_probe::{Auth, Mapping, Prober, Report, Secret, StepName, Target, Tls};
 
 use crate::journal::one_line;
 
@@ -48,9 +48,53 @@ fn auth(settings: &InstanceSettings, secrets: &Secrets) -> Result<Auth> {
     })
 }
 
+/// Whether it failed on the way to the bridge: the bridge answers at the private address of this
+/// machine, and not at the public one that leads back to it.
+pub fn is_cut(report: &Report) -> bool {
+    let local = |bridge: &meeting_probe::Bridge| bridge.kind == meeting_probe::LOCAL;
+    report.failed_step == Some(StepName::Media)
+        && report.bridge.iter().any(|bridge| local(bridge) && bridge.round_trip_ms.is_some())
+        && report.bridge.iter().any(|bridge| !local(bridge) && bridge.round_trip_ms.is_none())
+}
+
 /// Why a meeting could not be held, on one line.
 pub fn reason(report: &Report) -> String {
     let reason = report.reason.as_deref().unwrap_or("no reason given");
     let hint = report.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
     one_line(&format!("{reason}{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use meeting_probe::{Bridge, Outcome};
+
+    use super::*;
+
+    #[test]
+    fn a_bridge_that_answers_on_this_machine_only_is_a_matter_of_the_network() {
+        let bridge = |kind: &str, round_trip_ms| Bridge {
+            address: ([198, 51, 100, 7], 10000).into(),
+            kind: kind.to_owned(),
+            round_trip_ms,
+        };
+        let report = |failed_step, bridge| Report {
+            outcome: Outcome::Failed,
+            domain: "meet.example.org".to_owned(),
+            room: String::new(),
+            took_ms: 1.0,
+            steps: Vec::new(),
+            bridge,
+            failed_step: Some(failed_step),
+            reason: None,
+            hint: None,
+        };
+        let local = meeting_probe::LOCAL;
+        let cut = vec![bridge("srflx", None), bridge(local, Some(0.1))];
+        assert!(is_cut(&report(StepName::Media, cut.clone())));
+        assert!(!is_cut(&report(StepName::Offer, cut)));
+        let deaf = vec![bridge("srflx", None), bridge(local, None)];
+        assert!(!is_cut(&report(StepName::Media, deaf)));
+        let reached = vec![bridge("srflx", Some(0.1)), bridge(local, Some(0.1))];
+        assert!(!is_cut(&report(StepName::Media, reached)));
+    }
 }

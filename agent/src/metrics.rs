@@ -48,7 +48,7 @@ impl Metrics {
             );
             return;
         }
-        let failed = status.traffic.map(|traffic| traffic.endpoints_ice_failed);
+        let failed = status.traffic.and_then(|traffic| traffic.endpoints_ice_failed);
         let new_failures = new_since(self.ice_failed, failed);
         self.ice_failed = failed.or(self.ice_failed);
         let request = self
@@ -90,8 +90,9 @@ fn data(deployment: &str, status: &Status, ice_failed: Option<u64>) -> Vec<Metri
         data.push(datum("MeetingTime", StandardUnit::Milliseconds, report.took_ms).build());
     }
     if let Some(traffic) = status.traffic {
+        let known = traffic_data(&traffic).into_iter();
         data.extend(
-            traffic_data(&traffic).map(|(name, unit, value)| datum(name, unit, value).build()),
+            known.filter_map(|(name, unit, value)| Some(datum(name, unit, value?).build())),
         );
     }
     #[expect(clippy::cast_precision_loss, reason = "failures in one minute are few")]
@@ -101,10 +102,11 @@ fn data(deployment: &str, status: &Status, ice_failed: Option<u64>) -> Vec<Metri
     data
 }
 
-fn traffic_data(traffic: &Traffic) -> [(&'static str, StandardUnit, f64); 5] {
+/// What is not known is not published: a zero would be a figure.
+fn traffic_data(traffic: &Traffic) -> [(&'static str, StandardUnit, Option<f64>); 5] {
     [
-        ("Conferences", StandardUnit::Count, traffic.conferences.into()),
-        ("Participants", StandardUnit::Count, traffic.people().into()),
+        ("Conferences", StandardUnit::Count, traffic.conferences.map(f64::from)),
+        ("Participants", StandardUnit::Count, traffic.people().map(f64::from)),
         ("StressLevel", StandardUnit::None, traffic.stress_level),
         ("BitRateDownload", StandardUnit::KilobitsSecond, traffic.bit_rate_download),
         ("BitRateUpload", StandardUnit::KilobitsSecond, traffic.bit_rate_upload),
@@ -121,7 +123,12 @@ mod tests {
 
     #[test]
     fn every_figure_carries_the_deployment() {
-        let traffic = Traffic { conferences: 1, local_endpoints: 3, ..Traffic::default() };
+        let traffic = Traffic {
+            conferences: Some(1),
+            local_endpoints: Some(3),
+            bit_rate_upload: Some(0.0),
+            ..Traffic::default()
+        };
         let status = Status { ready: true, traffic: Some(traffic), ..Status::default() };
         let data = data("team", &status, Some(2));
         let value = |name: &str| {
@@ -130,6 +137,7 @@ mod tests {
         assert_eq!(value("Ready"), Some(1.0));
         assert_eq!(value("Participants"), Some(3.0));
         assert_eq!(value("IceFailed"), Some(2.0));
+        assert_eq!((value("BitRateUpload"), value("BitRateDownload")), (Some(0.0), None));
         assert!(data.iter().all(|d| d.dimensions()[0].value() == Some("team")));
     }
 

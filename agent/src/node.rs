@@ -51,6 +51,8 @@ struct People {
     kept: Arc<[Account]>,
     /// As Prosody has them.
     told: Option<Arc<[Account]>>,
+    /// Parameters that are nobody's account.
+    skipped: Vec<String>,
 }
 
 impl Private {
@@ -80,7 +82,8 @@ impl Node {
         let mut secrets = secrets::load_or_make(self.system(), &self.identity().instance_id)?;
         secrets.token = kept.token;
         // Somebody else's reading would have been the same.
-        let people = Mutex::new(People { kept: kept.people.into(), told: None });
+        let people =
+            Mutex::new(People { kept: kept.people.into(), told: None, skipped: kept.skipped });
         let _ = self.private.set(Private { secrets, people });
         Ok(())
     }
@@ -91,10 +94,17 @@ impl Node {
         let Authentication::SecureDomain { .. } = self.settings.jitsi.authentication else {
             return Ok(false);
         };
-        let kept = ssm::read(&self.sdk, &self.settings).await?.people;
+        let kept = ssm::read(&self.sdk, &self.settings).await?;
         let mut people = self.private()?.people();
-        people.kept = kept.into();
+        people.kept = kept.people.into();
+        people.skipped = kept.skipped;
         Ok(people.told.as_ref() != Some(&people.kept))
+    }
+
+    /// What does not stand in the way of a meeting, and wants to be looked at.
+    pub fn warnings(&self) -> Vec<String> {
+        let skipped = self.private.get().map(|private| private.people().skipped.clone());
+        skipped.unwrap_or_default()
     }
 
     fn private(&self) -> Result<&Private> {

@@ -8,10 +8,25 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::board::Phase;
+use crate::failures::Failure;
 use crate::lifecycle::Outcome;
 use crate::system::{Owner, System, read_text};
 
 const PATH: &str = "/var/lib/jitsi-agent/progress.json";
+
+/// How old a verdict may be when a successor takes it over.
+const OLDEST_VERDICT: Duration = Duration::from_mins(15);
+
+/// What an agent last found of a serving instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastVerdict {
+    /// Whether visitors might come.
+    pub ready: bool,
+    /// Whether the load balancer was told that the instance may stay.
+    pub kept: bool,
+    /// When, in seconds since 1970.
+    pub at: u64,
+}
 
 /// How far this instance has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,18 +44,26 @@ pub struct Progress {
     pub launch: Option<Outcome>,
     /// What the terminate hook was told.
     pub terminate: Option<Outcome>,
-    /// Whether a mail has said that this instance gives up.
+    /// The failure this instance's boot last ended with, counted and mailed.
     #[serde(default)]
-    pub mailed: bool,
+    pub failure: Option<Failure>,
+    /// What was last known of it while it served.
+    #[serde(default)]
+    pub verdict: Option<LastVerdict>,
 }
 
 impl Progress {
+    /// What an earlier process left in this boot, whoever the instance is: no image has booted yet.
+    pub fn of_this_boot(system: &dyn System) -> Result<Option<Self>> {
+        let kept = read(system)?;
+        let boot_id = boot(system)?;
+        Ok(kept.filter(|kept| kept.boot_id == boot_id))
+    }
+
     /// What an earlier process of this instance left, else a beginning.
     pub fn load(system: &dyn System, instance_id: &str) -> Result<Self> {
-        let kept = system.read(Path::new(PATH))?;
-        // Unreadable is as good as absent: every step finds out for itself what is done.
-        let kept = kept.and_then(|text| serde_json::from_slice::<Self>(&text).ok());
-        let boot_id = read_text(system, "/proc/sys/kernel/random/boot_id")?.unwrap_or_default();
+        let kept = read(system)?;
+        let boot_id = boot(system)?;
         let beginning = Self {
             instance_id: instance_id.to_owned(),
             boot_id,
@@ -48,12 +71,17 @@ impl Progress {
             phase: Phase::Discover,
             launch: None,
             terminate: None,
-            mailed: false,
+            failure: None,
+            verdict: None,
         };
         Ok(match kept.filter(|kept| kept.instance_id == instance_id) {
             None => beginning,
             Some(kept) if kept.boot_id == beginning.boot_id => kept,
-            Some(kept) => Self { boot_id: beginning.boot_id, started: beginning.started, ..kept },
+            Some(kept) => {
+                // The services start with the machine: the instance stays, visitors wait.
+                let verdict = kept.verdict.map(|last| LastVerdict { ready: false, ..last });
+                Self { boot_id: beginning.boot_id, started: beginning.started, verdict, ..kept }
+            }
         })
     }
 
@@ -63,10 +91,32 @@ impl Progress {
         system.write(Path::new(PATH), &text, 0o600, Owner::ROOT)
     }
 
+    /// What an earlier process found, if that is not too long ago: `(ready, kept)`.
+    pub fn last_verdict(&self, now: u64) -> (bool, bool) {
+        let young = |last: &LastVerdict| now.saturating_sub(last.at) <= OLDEST_VERDICT.as_secs();
+        self.verdict.filter(young).map_or((false, false), |last| (last.ready, last.kept))
+    }
+
     /// Time since the agent first ran in this boot.
     pub fn age(&self, system: &dyn System) -> Duration {
         Duration::from_secs(uptime(system).saturating_sub(self.started))
     }
+}
+
+/// Unreadable is as good as absent: every step finds out for itself what is done.
+fn read(system: &dyn System) -> Result<Option<Progress>> {
+    let kept = system.read(Path::new(PATH))?;
+    Ok(kept.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+/// Which boot this is. A container shares its machine's boot id, so the start of the first process belongs
+/// to it.
+fn boot(system: &dyn System) -> Result<String> {
+    let id = read_text(system, "/proc/sys/kernel/random/boot_id")?.unwrap_or_default();
+    let first = read_text(system, "/proc/1/stat")?.unwrap_or_default();
+    // Behind the name in parentheses, which may hold spaces: field 22 of proc(5).
+    let start = first.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(19)).unwrap_or("");
+    Ok(format!("{} {start}", id.trim()))
 }
 
 /// Seconds since boot, suspended time included.
@@ -85,7 +135,11 @@ mod tests {
         let system = Fake::default();
         let mut progress = Progress::load(&system, "i-1").unwrap();
         progress.launch = Some(Outcome::Continue);
+        progress.verdict = Some(LastVerdict { ready: true, kept: true, at: 1000 });
         progress.save(&system).unwrap();
+        assert_eq!(progress.last_verdict(1900), (true, true));
+        assert_eq!(progress.last_verdict(1901), (false, false));
+        assert_eq!(progress.last_verdict(900), (true, true), "the clock was set");
         assert_eq!(Progress::load(&system, "i-1").unwrap(), progress);
         assert_eq!(Progress::load(&system, "i-2").unwrap().launch, None);
         system.put("/proc/uptime", "100.25 7.5\n");
@@ -93,6 +147,10 @@ mod tests {
         system.put("/proc/sys/kernel/random/boot_id", "another");
         let rebooted = Progress::load(&system, "i-1").unwrap();
         assert_eq!((rebooted.launch, rebooted.age(&system)), (progress.launch, Duration::ZERO));
+        assert_eq!(rebooted.last_verdict(1100), (false, true));
+        assert_eq!(Progress::of_this_boot(&system).unwrap(), None);
+        rebooted.save(&system).unwrap();
+        assert_eq!(Progress::of_this_boot(&system).unwrap(), Some(rebooted));
         system.put(PATH, "{\"inst");
         assert_eq!(Progress::load(&system, "i-1").unwrap().launch, None);
     }

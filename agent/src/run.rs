@@ -10,14 +10,16 @@ use anyhow::{Context as _, Result};
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use crate::board::{Board, Phase};
+use crate::board::{Board, Phase, now};
 use crate::drain::Cause;
+use crate::failures::{self, Failure};
 use crate::health::Endpoints;
 use crate::http;
 use crate::imds::Imds;
 use crate::journal::Journal;
 use crate::lifecycle::{HEARTBEAT, Lifecycle, Outcome, Told};
 use crate::node::{Machine, Node};
+use crate::patience::OLD_VERDICT;
 use crate::progress::Progress;
 use crate::retry::{is_hopeless, retry};
 use crate::watch::Watch;
@@ -32,8 +34,13 @@ const LEAST_BOOT: Duration = Duration::from_mins(5);
 const DISCOVER_LIMIT: Duration = Duration::from_mins(5);
 /// How long AWS may be away before the launch hook is left to its own timeout.
 const COMPLETE_LIMIT: Duration = Duration::from_mins(15);
-/// Between two boots of an instance that no hook can give up any more.
+/// Between two boots of an instance that is not given up, or not yet.
 const NEXT_BOOT: Duration = Duration::from_mins(1);
+/// Between two answers to a launch hook that has not said yet that one counted.
+const NEXT_ANSWER: Duration = Duration::from_secs(15);
+/// How long nothing may have waited for an answer until the hook is taken to be over: it may begin after
+/// the instance is ready, and AWS forgets no hook that waits.
+const NOTHING_WAITED: Duration = Duration::from_mins(15);
 /// How long an agent that cannot even begin still answers, unready.
 const LAST_WORDS: Duration = Duration::from_secs(15);
 /// Log lines shown with a failed boot.
@@ -78,6 +85,15 @@ async fn live(
     journal: &Journal,
     board: Board,
 ) -> Result<()> {
+    // Before it is known who this instance is: the metadata service may be silent.
+    if let Some(progress) = Progress::of_this_boot(&*machine.system)? {
+        take_over(&board, &progress);
+    }
+    let old = board.clone();
+    tokio::spawn(async move {
+        sleep(OLD_VERDICT).await;
+        old.forget_old_verdict();
+    });
     let settings = config::load(&*machine.system, config)?;
     let imds = Imds::new();
     let identity = retry("asking who this instance is", DISCOVER_LIMIT, || imds.identity()).await?;
@@ -89,8 +105,9 @@ async fn live(
         identity.private_ipv4,
         identity.public_ipv4
     );
-    board.update(|status| status.identity = Some(identity.clone()));
     let progress = Progress::load(&*machine.system, &identity.instance_id)?;
+    board.update(|status| status.identity = Some(identity.clone()));
+    take_over(&board, &progress);
     let group = settings.auto_scaling_group.clone();
     let instance_id = identity.instance_id.clone();
     let pause = Duration::from_secs(settings.watch.component_interval);
@@ -112,6 +129,12 @@ async fn live(
         Err(error) => tracing::warn!("looking for notices: {error:#}"),
     }
     life.boot_and_watch(journal).await
+}
+
+/// Goes on with what an earlier process found.
+fn take_over(board: &Board, progress: &Progress) {
+    let (ready, kept) = progress.last_verdict(now());
+    board.update(|status| (status.ready, status.kept) = (ready, kept));
 }
 
 impl Life {
@@ -139,18 +162,22 @@ impl Life {
         // A spot instance that was stopped and is back has another end before it.
         self.note(|progress| progress.terminate = None);
         let mut notices = self.notices.clone();
+        // The hook is kept waiting between two boots, too.
+        tokio::select! {
+            biased;
+            cause = announced(&mut notices) => departure::depart(self, cause).await,
+            () = self.boot_again_and_again(journal) => unreachable!("boots never end"),
+            () = self.keep_launch_hook_waiting() => unreachable!("heartbeats never end"),
+        }
+    }
+
+    async fn boot_again_and_again(&self, journal: &Journal) {
         loop {
-            let error = tokio::select! {
-                biased;
-                cause = announced(&mut notices) => return departure::depart(self, cause).await,
-                error = self.boot() => error,
-                () = self.keep_launch_hook_waiting() => unreachable!("heartbeats never end"),
-            };
+            let error = self.boot().await;
             self.give_up(&error, journal).await;
             if self.progress().launch == Some(Outcome::Abandon) {
                 tracing::info!("waiting to be terminated");
-                let cause = announced(&mut notices).await;
-                return departure::depart(self, cause).await;
+                pending::<()>().await;
             }
             tracing::info!("trying again in {} s", NEXT_BOOT.as_secs());
             sleep(NEXT_BOOT).await;
@@ -211,8 +238,8 @@ impl Life {
         pending::<()>().await;
     }
 
-    /// A meeting was held for the first time: the instance may join its group. In the background,
-    /// because the watch goes on meanwhile.
+    /// A meeting was held for the first time: the instance may join its group. Told until AWS says that
+    /// it counted, or nothing waits for it any more; in the background, because the watch goes on.
     pub(crate) fn report_ready(&self) {
         if self.progress().launch.is_some() {
             return;
@@ -221,24 +248,37 @@ impl Life {
         let progress = Arc::clone(&self.progress);
         tokio::spawn(async move {
             let hook = &node.settings.launch_hook;
-            let told = retry("reporting ready", COMPLETE_LIMIT, || async {
-                lifecycle.complete(hook, Outcome::Continue).await
-            });
-            match told.await {
-                Ok(told) => {
-                    let saved = {
-                        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-                        progress.launch = Some(Outcome::Continue);
-                        progress.save(node.system())
-                    };
-                    if let Err(error) = saved {
-                        tracing::warn!("{error:#}");
-                    }
-                    log_told("CONTINUE", hook, told);
-                }
-                Err(error) => tracing::error!("{error:#}"),
+            let told = tell_ready(&lifecycle, hook).await;
+            let saved = {
+                let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                progress.launch = Some(Outcome::Continue);
+                progress.save(node.system())
+            };
+            if let Err(error) = saved {
+                tracing::warn!("{error:#}");
             }
+            log_told("CONTINUE", hook, told);
+            failures::forget(&lifecycle).await;
         });
+    }
+
+    /// This failure beside those of launches before it: counted and mailed once for an instance, mailed
+    /// only when it is another one than the launch before met.
+    async fn count_failure(&self, step: Phase, error: &anyhow::Error) -> Failure {
+        let cause = format!("{step}: {error:#}");
+        let counted = self.progress().failure.filter(|counted| counted.is_of(&cause));
+        if let Some(counted) = counted {
+            return counted;
+        }
+        let failure = failures::count(&self.lifecycle, &cause).await;
+        if failure.times == 1 {
+            let mail = mail::gave_up(&self.node, step, error);
+            mail::send(&self.node, &self.imds, &mail).await;
+        } else {
+            tracing::info!("no mail: the launch before failed the same way, and was mailed");
+        }
+        self.note(|progress| progress.failure = Some(failure.clone()));
+        failure
     }
 
     /// The boot failed for good: the group shall replace this instance, and whoever reads the log or
@@ -258,10 +298,17 @@ impl Life {
         if self.progress().launch.is_some() && !is_hopeless(error) {
             return;
         }
-        if !self.progress().mailed {
-            let mail = mail::gave_up(&self.node, step, error);
-            mail::send(&self.node, &self.imds, &mail).await;
-            self.note(|progress| progress.mailed = true);
+        let failure = self.count_failure(step, error).await;
+        let left = failure.patience().saturating_sub(self.progress().age(self.node.system()));
+        if !left.is_zero() {
+            tracing::warn!(
+                "launch {} that fails this way: trying on for {} min before the group launches \
+                 another; to stop that: {}",
+                failure.times,
+                left.as_secs().div_ceil(60),
+                failures::how_to_stop(&self.node.settings.auto_scaling_group)
+            );
+            return;
         }
         let hook = &self.node.settings.launch_hook;
         let told = retry("giving the instance up", COMPLETE_LIMIT, || async {
@@ -276,6 +323,33 @@ impl Life {
             }
             Err(error) => tracing::error!("{error:#}"),
         }
+    }
+}
+
+/// Tells the launch hook CONTINUE until that counted. A hook that runs out unheard would have a ready
+/// instance replaced, so no error ends this.
+async fn tell_ready(lifecycle: &Lifecycle, hook: &str) -> Told {
+    let mut nothing_since: Option<Instant> = None;
+    let mut last_words = String::new();
+    loop {
+        let words = match lifecycle.complete(hook, Outcome::Continue).await {
+            Ok(Told::Now) => return Told::Now,
+            Ok(Told::NothingWaits) => {
+                if nothing_since.get_or_insert_with(Instant::now).elapsed() >= NOTHING_WAITED {
+                    return Told::NothingWaits;
+                }
+                format!("the hook {hook} waits for nothing: asking it again")
+            }
+            Err(error) => {
+                nothing_since = None;
+                format!("{error:#}")
+            }
+        };
+        if words != last_words {
+            tracing::warn!("{words}");
+            last_words = words;
+        }
+        sleep(NEXT_ANSWER).await;
     }
 }
 

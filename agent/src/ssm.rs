@@ -18,6 +18,8 @@ pub struct Kept {
     pub token: Option<Secret>,
     /// People's accounts.
     pub people: Vec<Account>,
+    /// Parameters that are nobody's account, and why: they keep nobody else out.
+    pub skipped: Vec<String>,
 }
 
 /// Reads what `settings` calls for; nothing in an open site.
@@ -26,12 +28,11 @@ pub async fn read(config: &SdkConfig, settings: &InstanceSettings) -> Result<Kep
         Authentication::Open => Ok(Kept::default()),
         Authentication::Jwt { secret_parameter, .. } => {
             let token = parameter(&Client::new(config), secret_parameter).await?;
-            Ok(Kept { token: Some(token), people: Vec::new() })
+            Ok(Kept { token: Some(token), ..Kept::default() })
         }
         Authentication::SecureDomain { users_path } => {
             let domain = settings.domain.as_str();
-            let people = users(&Client::new(config), users_path, domain).await?;
-            Ok(Kept { token: None, people })
+            users(&Client::new(config), users_path, domain).await
         }
     }
 }
@@ -52,10 +53,10 @@ async fn parameter(client: &Client, name: &str) -> Result<Secret> {
     Ok(Secret::new(value))
 }
 
-async fn users(client: &Client, path: &str, domain: &str) -> Result<Vec<Account>> {
+async fn users(client: &Client, path: &str, domain: &str) -> Result<Kept> {
     let request = client.get_parameters_by_path().path(path).recursive(true).with_decryption(true);
     let mut pages = request.into_paginator().send();
-    let mut people = Vec::new();
+    let mut kept = Kept::default();
     while let Some(page) = pages.next().await {
         let page = page.map_err(aws::service).with_context(|| {
             Advice::new(
@@ -65,19 +66,27 @@ async fn users(client: &Client, path: &str, domain: &str) -> Result<Vec<Account>
         })?;
         for parameter in page.parameters.unwrap_or_default() {
             let name = parameter.name.unwrap_or_default();
-            let user = user(&name)?;
-            let password = parameter.value.unwrap_or_default();
-            ensure!(!password.is_empty(), "SSM parameter `{name}` is empty");
-            people
-                .push(Account { jid: format!("{user}@{domain}"), password: Secret::new(password) });
+            match account(&name, parameter.value.unwrap_or_default(), domain) {
+                Ok(account) => kept.people.push(account),
+                Err(error) => {
+                    tracing::warn!("skipped: {error:#}");
+                    kept.skipped.push(format!("{error:#}"));
+                }
+            }
         }
     }
-    if people.is_empty() {
+    if kept.people.is_empty() {
         tracing::warn!("no user below `{path}` in SSM: nobody can start a meeting");
     }
     // Any order would do, but the same one each time, or the accounts would seem to change.
-    people.sort_by(|a, b| a.jid.cmp(&b.jid));
-    Ok(people)
+    kept.people.sort_by(|a, b| a.jid.cmp(&b.jid));
+    Ok(kept)
+}
+
+fn account(name: &str, password: String, domain: &str) -> Result<Account> {
+    let user = user(name)?;
+    ensure!(!password.is_empty(), "SSM parameter `{name}` is empty");
+    Ok(Account { jid: format!("{user}@{domain}"), password: Secret::new(password) })
 }
 
 /// The last part of the parameter's name; Prosody knows accounts in lower case only.
@@ -100,5 +109,8 @@ mod tests {
         assert_eq!(user("/jitsi/team/users/Ann.Lee").unwrap(), "ann.lee");
         assert!(user("/jitsi/users/").is_err());
         assert!(user("/jitsi/users/Probe").is_err());
+        let ann = account("/jitsi/users/ann", "x".to_owned(), "meet.example.org").unwrap();
+        assert_eq!(ann.jid, "ann@meet.example.org");
+        assert!(account("/jitsi/users/ann", String::new(), "meet.example.org").is_err());
     }
 }

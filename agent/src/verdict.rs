@@ -1,17 +1,20 @@
-//! The verdict: may a visitor be sent here? A pure state machine over rounds of evidence, because
-//! being unready has a price: the load balancer turns away, the group replaces the instance, and
-//! every meeting on it ends.
+//! Two verdicts over the same evidence, a pure state machine. May a visitor be sent here? That fails early:
+//! it turns strangers away and is taken back with the next held meeting. May the instance stay? That is
+//! what the load balancer is told, and it fails late, after the cures: the group replaces the instance for
+//! it, which ends every meeting on it. The figures are those of [`crate::patience`].
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When evidence becomes a verdict.
+use crate::patience::{CURES, HOPELESS, HOPELESS_ANYHOW, LAST_CHANCE, SETTLING};
+
+/// What an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// How long faults may last until the instance is unready: the time a restart needs.
+    /// How long faults may last until visitors are turned away: the time a restart needs.
     pub tolerance: Duration,
-    /// How long the verdict waits while media flows all the same.
+    /// How long the instance stays while media flows through it all the same.
     pub media_grace: Duration,
 }
 
@@ -24,6 +27,9 @@ pub enum Proof {
     Held,
     /// It failed, for this reason.
     Failed(String),
+    /// It failed on the way to the bridge, which answers on this machine: neither a restart nor another
+    /// instance mends a security group or a route.
+    Cut(String),
 }
 
 /// The evidence of one round.
@@ -33,7 +39,7 @@ pub struct Evidence {
     pub faults: Vec<String>,
     /// The last meeting.
     pub proof: Proof,
-    /// Whether people's media moved since the last round.
+    /// Whether people's media flows, as far as is known: a doubt is in their favour.
     pub media_flows: bool,
 }
 
@@ -44,9 +50,22 @@ impl Evidence {
         match &self.proof {
             Proof::Held => {}
             Proof::Failed(reason) => missing.push(format!("meeting: {reason}")),
+            Proof::Cut(reason) => missing.push(format!("network: {reason}")),
             Proof::None => missing.push("meeting: none held yet".to_owned()),
         }
         missing
+    }
+
+    fn is_clean(&self) -> bool {
+        self.faults.is_empty() && self.proof == Proof::Held
+    }
+
+    fn is_faulty(&self) -> bool {
+        !self.faults.is_empty() || matches!(self.proof, Proof::Failed(_) | Proof::Cut(_))
+    }
+
+    fn is_of_the_network_alone(&self) -> bool {
+        self.faults.is_empty() && matches!(self.proof, Proof::Cut(_))
     }
 }
 
@@ -55,9 +74,11 @@ impl Evidence {
 pub enum Change {
     /// A meeting can be held.
     Ready,
-    /// Visitors must go elsewhere, because of these faults.
+    /// Visitors are turned away, because of these faults.
     Unready(Vec<String>),
-    /// It would be unready, but people are talking: it waits, this long at most.
+    /// The load balancer is told: the instance is to be replaced.
+    GivenUp(Vec<String>),
+    /// It would be given up, but people are talking: it waits, this long at most.
     Waiting(Vec<String>, Duration),
 }
 
@@ -66,14 +87,29 @@ pub enum Change {
 pub struct Verdict {
     policy: Policy,
     ready: bool,
+    kept: bool,
     failing_since: Option<Instant>,
+    /// Since when it has been failing and nobody's media flows.
+    quiet_since: Option<Instant>,
+    cures: u32,
+    last_cure: Option<Instant>,
     waiting: bool,
 }
 
 impl Verdict {
-    /// Unready until proven otherwise.
-    pub fn new(policy: Policy) -> Self {
-        Self { policy, ready: false, failing_since: None, waiting: false }
+    /// Unready until proven otherwise; what an earlier process found is believed until this one knows
+    /// better.
+    pub fn new(policy: Policy, ready: bool, kept: bool) -> Self {
+        Self {
+            policy,
+            ready,
+            kept,
+            failing_since: None,
+            quiet_since: None,
+            cures: 0,
+            last_cure: None,
+            waiting: false,
+        }
     }
 
     /// Whether visitors may come.
@@ -81,154 +117,72 @@ impl Verdict {
         self.ready
     }
 
-    /// Whether an unready verdict waits for people's media to end.
+    /// Whether the instance may stay: what the load balancer is told.
+    pub fn kept(&self) -> bool {
+        self.kept
+    }
+
+    /// Whether giving up waits for people's media to end.
     pub fn waiting(&self) -> bool {
         self.waiting
+    }
+
+    /// Whether the grace for people's media ends soon, and with it the instance.
+    pub fn last_chance(&self, now: Instant) -> bool {
+        let grace = self.policy.media_grace;
+        let before = grace - LAST_CHANCE.min(grace / 2);
+        self.failing_since.is_some_and(|since| now - since >= before)
+    }
+
+    /// Told of every restart that is meant to heal.
+    pub fn cured(&mut self, now: Instant) {
+        self.cures += 1;
+        self.last_cure = Some(now);
     }
 
     /// Weighs one round. Green without proof changes nothing: neither a first green nor the moment
     /// until the meeting after a restart makes ready, and neither makes unready by itself, but the
     /// time of an earlier fault runs on.
     pub fn weigh(&mut self, now: Instant, evidence: &Evidence) -> Option<Change> {
-        if evidence.faults.is_empty() && evidence.proof == Proof::Held {
-            let was_ready = std::mem::replace(&mut self.ready, true);
-            self.failing_since = None;
-            self.waiting = false;
+        if evidence.is_clean() {
+            let was_ready = self.ready;
+            *self = Self::new(self.policy, true, true);
             return (!was_ready).then_some(Change::Ready);
         }
-        let faulty = !evidence.faults.is_empty() || matches!(evidence.proof, Proof::Failed(_));
-        if faulty {
+        if evidence.is_faulty() {
             self.failing_since.get_or_insert(now);
         }
         let failing = now - self.failing_since?;
-        if !self.ready || failing < self.policy.tolerance {
+        if self.ready && failing >= self.policy.tolerance {
+            self.ready = false;
+            return Some(Change::Unready(evidence.missing()));
+        }
+        if evidence.media_flows {
+            self.quiet_since = None;
+        } else {
+            self.quiet_since.get_or_insert(now);
+        }
+        if !self.kept || evidence.is_of_the_network_alone() {
             return None;
         }
+        let quiet = self.quiet_since.map_or(Duration::ZERO, |since| now - since);
+        let settled = self.last_cure.is_none_or(|last| now >= last + SETTLING);
+        let failed = self.cures >= CURES && settled;
+        let hopeless = (quiet >= HOPELESS && failed) || quiet >= HOPELESS_ANYHOW;
         let left = self.policy.media_grace.saturating_sub(failing);
-        if evidence.media_flows && !left.is_zero() {
-            let first = !std::mem::replace(&mut self.waiting, true);
-            return first.then(|| Change::Waiting(evidence.missing(), left));
+        if hopeless || (evidence.media_flows && left.is_zero()) {
+            self.kept = false;
+            self.waiting = false;
+            return Some(Change::GivenUp(evidence.missing()));
         }
-        self.ready = false;
-        self.waiting = false;
-        Some(Change::Unready(evidence.missing()))
+        if evidence.media_flows && failing >= HOPELESS && !self.waiting {
+            self.waiting = true;
+            return Some(Change::Waiting(evidence.missing(), left));
+        }
+        self.waiting &= evidence.media_flows;
+        None
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const POLICY: Policy =
-        Policy { tolerance: Duration::from_secs(15), media_grace: Duration::from_mins(10) };
-
-    fn evidence(fault: Option<&str>, proof: Proof, media_flows: bool) -> Evidence {
-        Evidence { faults: fault.into_iter().map(str::to_owned).collect(), proof, media_flows }
-    }
-
-    fn clean() -> Evidence {
-        evidence(None, Proof::Held, false)
-    }
-
-    fn ready() -> (Verdict, Instant) {
-        let now = Instant::now();
-        let mut verdict = Verdict::new(POLICY);
-        assert_eq!(verdict.weigh(now, &clean()), Some(Change::Ready));
-        (verdict, now)
-    }
-
-    fn at(start: Instant, seconds: u64) -> Instant {
-        start + Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn first_greens_are_not_believed() {
-        let start = Instant::now();
-        let mut verdict = Verdict::new(POLICY);
-        for second in 0..100 {
-            let green = evidence(None, Proof::None, false);
-            assert_eq!(verdict.weigh(at(start, second), &green), None);
-            assert!(!verdict.ready());
-        }
-    }
-
-    #[test]
-    fn a_held_meeting_beside_a_dead_component_is_not_ready() {
-        let mut verdict = Verdict::new(POLICY);
-        let round = evidence(Some("jvb: HTTP 500"), Proof::Held, false);
-        assert_eq!(verdict.weigh(Instant::now(), &round), None);
-        assert!(!verdict.ready());
-    }
-
-    #[test]
-    fn faults_count_when_they_last_and_a_clean_round_forgives() {
-        let (mut verdict, start) = ready();
-        let bad = evidence(Some("nginx: refused"), Proof::Held, false);
-        assert_eq!(verdict.weigh(at(start, 0), &bad), None);
-        assert_eq!(verdict.weigh(at(start, 14), &bad), None);
-        assert_eq!(verdict.weigh(at(start, 15), &clean()), None);
-        assert_eq!(verdict.weigh(at(start, 16), &bad), None);
-        assert_eq!(verdict.weigh(at(start, 30), &bad), None);
-        assert!(verdict.ready());
-        let unready = Change::Unready(vec!["nginx: refused".into()]);
-        assert_eq!(verdict.weigh(at(start, 31), &bad), Some(unready));
-        assert_eq!(verdict.weigh(at(start, 32), &bad), None, "said once");
-        assert_eq!(verdict.weigh(at(start, 33), &clean()), Some(Change::Ready));
-    }
-
-    #[test]
-    fn a_restart_that_proves_nothing_in_time_is_unready() {
-        let (mut verdict, start) = ready();
-        let failed = evidence(None, Proof::Failed("no bridge".into()), false);
-        assert_eq!(verdict.weigh(start, &failed), None);
-        let restarted = evidence(None, Proof::None, false);
-        assert_eq!(verdict.weigh(at(start, 14), &restarted), None);
-        assert_eq!(
-            verdict.weigh(at(start, 15), &restarted),
-            Some(Change::Unready(vec!["meeting: none held yet".into()]))
-        );
-    }
-
-    #[test]
-    fn somebody_elses_restart_alone_is_no_fault() {
-        let (mut verdict, start) = ready();
-        for second in 0..100 {
-            let unproven = evidence(None, Proof::None, false);
-            assert_eq!(verdict.weigh(at(start, second), &unproven), None);
-        }
-        assert!(verdict.ready());
-    }
-
-    #[test]
-    fn media_delays_the_verdict_until_it_stops_or_the_grace_ends() {
-        let silent = evidence(Some("jicofo: refused"), Proof::Held, false);
-        let talking = Evidence { media_flows: true, ..silent.clone() };
-        for ends_by_silence in [true, false] {
-            let (mut verdict, start) = ready();
-            assert_eq!(verdict.weigh(start, &talking), None);
-            let left = Duration::from_secs(585);
-            let waiting = Change::Waiting(vec!["jicofo: refused".into()], left);
-            assert_eq!(verdict.weigh(at(start, 15), &talking), Some(waiting));
-            assert_eq!(verdict.weigh(at(start, 599), &talking), None, "said once");
-            assert!(verdict.ready() && verdict.waiting());
-            let end = if ends_by_silence {
-                verdict.weigh(at(start, 599), &silent)
-            } else {
-                verdict.weigh(at(start, 600), &talking)
-            };
-            assert!(matches!(end, Some(Change::Unready(_))));
-            assert!(!verdict.ready() && !verdict.waiting());
-        }
-    }
-
-    #[test]
-    fn media_makes_nothing_ready() {
-        let start = Instant::now();
-        let mut verdict = Verdict::new(POLICY);
-        let round = evidence(Some("jicofo: refused"), Proof::None, true);
-        for second in 0..100 {
-            assert_eq!(verdict.weigh(at(start, second), &round), None);
-        }
-        assert!(!verdict.ready());
-    }
-}
+mod tests;

@@ -5,27 +5,33 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use meeting_probe::{Prober, Report, StepName};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::board::{MeetingStatus, Phase, now};
+use crate::crowd::{Crowd, received_datagrams};
 use crate::cure::cure;
 use crate::heal::{Healer, Symptoms};
 use crate::health::{self, Bridge, Component, Processes, Round};
 use crate::imds::Identity;
+use crate::mail;
 use crate::meeting;
 use crate::metrics::{self, Metrics};
+use crate::progress::LastVerdict;
 use crate::rhythm::Rhythm;
 use crate::run::Life;
 use crate::service;
+use crate::task::Task;
 use crate::verdict::{Change, Evidence, Policy, Proof, Verdict};
 
 /// Between two looks at the services' processes, so that one that died is known before the next round.
 const GLANCE_INTERVAL: Duration = Duration::from_secs(1);
-/// The bridge counts the participants of a meeting for a moment after they left.
-const AFTERGLOW: Duration = Duration::from_secs(3);
+/// So long after a meeting of ours the bridge's figures may still show it: they are those of the last 5 s,
+/// gathered every 5 s.
+const AFTERGLOW: Duration = Duration::from_secs(10);
+/// Between two meetings that are held because a component doubts itself.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(10);
 /// Minutes between two comparisons of the files with what was rendered.
 const DRIFT_MINUTES: u64 = 10;
 /// Minutes between two looks at who has an account: a removed person keeps it no longer.
@@ -51,7 +57,8 @@ pub(crate) struct Watch<'a> {
     renewal: Task<Result<bool>>,
     people_changed: bool,
     processes: Processes,
-    bytes: Option<u64>,
+    crowd: Crowd,
+    doubtful: bool,
     minutes: u64,
 }
 
@@ -64,6 +71,7 @@ impl<'a> Watch<'a> {
             tolerance: interval * settings.watch.strikes,
             media_grace: Duration::from_secs(settings.watch.media_grace),
         };
+        let last = life.board.status();
         let mut healer = Healer::default();
         // Configuring has just started what did not run.
         healer.started(Instant::now(), &Component::ALL);
@@ -72,7 +80,7 @@ impl<'a> Watch<'a> {
             rhythm: Rhythm::new(interval),
             deadline: Instant::now() + limit,
             proven: false,
-            verdict: Verdict::new(policy),
+            verdict: Verdict::new(policy, last.ready, last.kept),
             healer,
             metrics: Metrics::new(&life.node.sdk, &settings.deployment),
             prober: Arc::new(life.node.prober()?),
@@ -86,7 +94,8 @@ impl<'a> Watch<'a> {
             renewal: Task::default(),
             people_changed: false,
             processes: Processes::new(life.node.system()),
-            bytes: None,
+            crowd: Crowd::default(),
+            doubtful: false,
             minutes: 0,
         })
     }
@@ -141,6 +150,7 @@ impl<'a> Watch<'a> {
         self.life.board.note_round(&round, |component| self.healer.restarts(component));
         self.doubt_what_was_restarted();
         self.faults = round.faults().map(|(part, why)| format!("{part}: {why}")).collect();
+        self.doubtful = round.is_doubtful();
         let media_flows = self.media_flows(&round);
         self.note_traffic(&round);
         self.judge(media_flows);
@@ -159,8 +169,12 @@ impl<'a> Watch<'a> {
             tracing::info!("started anew: {replaced:?}");
         }
         self.healer.started(Instant::now(), &replaced);
+        // A jicofo that outlived its Prosody is restarted with it, as a cure does (see the remedies).
+        let outlived = replaced.contains(&Component::Prosody)
+            && !replaced.contains(&Component::Jicofo)
+            && self.proven;
         // Whoever restarted it may have changed its configuration before.
-        self.cure(None);
+        self.cure(if outlived { &[Component::Jicofo] } else { &[] });
     }
 
     fn forget_meeting(&mut self) {
@@ -168,18 +182,22 @@ impl<'a> Watch<'a> {
         self.proof = Proof::None;
     }
 
-    /// The probe sends no media: what grows the bridge's counters are people.
+    /// A doubt is in people's favour.
     fn media_flows(&mut self, round: &Round) -> bool {
-        let bytes = round.traffic.map(|traffic| traffic.bytes());
-        let before = std::mem::replace(&mut self.bytes, bytes);
-        before.zip(bytes).is_some_and(|(before, now)| now > before)
+        let datagrams = received_datagrams(self.life.node.system());
+        let probing = self.is_probing();
+        let flows = self.crowd.look(Instant::now(), round.traffic.as_ref(), datagrams, probing);
+        flows.unwrap_or(true)
+    }
+
+    /// Whether figures may show our own meeting.
+    fn is_probing(&self) -> bool {
+        self.meeting.runs() || self.meeting_ended.is_some_and(|ended| ended.elapsed() < AFTERGLOW)
     }
 
     /// Figures taken while our own meeting runs would count it as people.
     fn note_traffic(&self, round: &Round) {
-        let ours = self.meeting.runs()
-            || self.meeting_ended.is_some_and(|ended| ended.elapsed() < AFTERGLOW);
-        if !ours {
+        if !self.is_probing() {
             self.life.board.update(|status| status.traffic = round.traffic);
         }
     }
@@ -190,23 +208,54 @@ impl<'a> Watch<'a> {
         let change = self.verdict.weigh(Instant::now(), &evidence);
         match &change {
             Some(Change::Ready) => tracing::info!("ready: a meeting can be held"),
-            Some(Change::Unready(faults)) => tracing::error!("unready: {}", faults.join("; ")),
+            Some(Change::Unready(faults)) => {
+                tracing::error!("unready, visitors are turned away: {}", faults.join("; "));
+                self.tell_of_the_network();
+            }
+            Some(Change::GivenUp(faults)) => {
+                tracing::error!("given up, to be replaced: {}", faults.join("; "));
+            }
             Some(Change::Waiting(faults, left)) => tracing::warn!(
-                "would be unready ({}), but people are talking: waiting up to {} s",
+                "would be given up ({}), but people are talking: waiting up to {} s",
                 faults.join("; "),
                 left.as_secs()
             ),
             None => {}
         }
-        if change == Some(Change::Ready) && !std::mem::replace(&mut self.proven, true) {
-            self.life.enter(Phase::Watch);
-            self.life.report_ready();
-        }
+        let held = self.proof == Proof::Held && self.verdict.ready();
+        let first = held && !self.proven;
+        self.proven |= held;
         self.life.board.update(|status| {
             status.ready = self.verdict.ready();
+            status.kept = self.verdict.kept();
             status.waiting_for_media = self.verdict.waiting();
             status.missing = evidence.missing();
         });
+        if first {
+            self.life.enter(Phase::Watch);
+            self.life.report_ready();
+        }
+        if first || change.is_some() {
+            self.note_verdict();
+        }
+    }
+
+    /// Somebody has to mend what no restart mends.
+    fn tell_of_the_network(&self) {
+        if let Proof::Cut(reason) = &self.proof {
+            let (node, imds) = (Arc::clone(&self.life.node), self.life.imds.clone());
+            let mail = mail::cut_off(&node, reason);
+            tokio::spawn(async move { mail::send(&node, &imds, &mail).await });
+        }
+    }
+
+    /// For a successor of this process.
+    fn note_verdict(&self) {
+        if self.proven {
+            let (ready, kept) = (self.verdict.ready(), self.verdict.kept());
+            let verdict = LastVerdict { ready, kept, at: now() };
+            self.life.note(|progress| progress.verdict = Some(verdict));
+        }
     }
 
     fn heal(&mut self, round: &Round, media_flows: bool) {
@@ -219,21 +268,25 @@ impl<'a> Watch<'a> {
             ill,
             dead: dead.collect(),
             meeting: self.failed_step.take(),
+            network: matches!(self.proof, Proof::Cut(_)),
             media_flows,
-            grace_over: !self.verdict.ready(),
+            last_chance: self.verdict.last_chance(Instant::now()),
         };
-        if let Some(component) = self.healer.decide(Instant::now(), &symptoms) {
+        let components = self.healer.decide(Instant::now(), &symptoms);
+        if !components.is_empty() {
+            let names: Vec<_> = components.iter().map(ToString::to_string).collect();
             let faults = if self.faults.is_empty() { "meeting" } else { &*self.faults.join("; ") };
-            tracing::warn!("restarting {component}: {faults}");
-            self.cure(Some(component));
+            tracing::warn!("restarting {}: {faults}", names.join(" and "));
+            self.verdict.cured(Instant::now());
+            self.cure(components);
         }
     }
 
     /// What was proven before is worth nothing now.
-    fn cure(&mut self, component: Option<Component>) {
+    fn cure(&mut self, components: &'static [Component]) {
         let node = Arc::clone(&self.life.node);
         self.forget_meeting();
-        self.cure.start(async move { cure(&node, component).await });
+        self.cure.start(async move { cure(&node, components).await });
     }
 
     fn cured(&mut self, cured: Result<Result<Vec<Component>>>) {
@@ -256,8 +309,11 @@ impl<'a> Watch<'a> {
     fn meeting_is_due(&self) -> bool {
         let interval = Duration::from_secs(self.life.node.settings.watch.meeting_interval);
         match self.proof {
-            Proof::None | Proof::Failed(_) => true,
-            Proof::Held => self.meeting_ended.is_none_or(|ended| ended.elapsed() >= interval),
+            Proof::None | Proof::Failed(_) | Proof::Cut(_) => true,
+            Proof::Held => {
+                let interval = if self.doubtful { DOUBT_INTERVAL.min(interval) } else { interval };
+                self.meeting_ended.is_none_or(|ended| ended.elapsed() >= interval)
+            }
         }
     }
 
@@ -279,10 +335,15 @@ impl<'a> Watch<'a> {
             }
         } else {
             let reason = meeting::reason(&report);
-            if self.proof != Proof::Failed(reason.clone()) {
+            let proof = if meeting::is_cut(&report) {
+                Proof::Cut(format!("{reason}; it answers on this machine, so nothing is restarted"))
+            } else {
+                Proof::Failed(reason.clone())
+            };
+            if self.proof != proof {
                 tracing::warn!("no meeting: {reason}");
             }
-            self.proof = Proof::Failed(reason);
+            self.proof = proof;
             self.failed_step = report.failed_step;
             if matches!(report.failed_step, Some(StepName::Offer | StepName::Media)) {
                 self.look_at_addresses();
@@ -295,6 +356,7 @@ impl<'a> Watch<'a> {
     fn every_minute(&mut self) {
         if self.proven {
             self.metrics.send(&self.life.board.status());
+            self.note_verdict();
         }
         self.look_at_addresses();
         if self.minutes.is_multiple_of(PEOPLE_MINUTES) && !self.renewal.runs() {
@@ -315,6 +377,7 @@ impl<'a> Watch<'a> {
             Ok(changed) => self.people_changed |= changed,
             Err(error) => tracing::warn!("looking at who has an account: {error:#}"),
         }
+        self.life.board.update(|status| status.warnings = self.life.node.warnings());
         self.tell_of_people();
     }
 
@@ -323,7 +386,7 @@ impl<'a> Watch<'a> {
         if self.people_changed && !self.cure.runs() {
             self.people_changed = false;
             tracing::info!("the people with an account changed");
-            self.cure(None);
+            self.cure(&[]);
         }
     }
 
@@ -359,48 +422,6 @@ impl<'a> Watch<'a> {
             Ok(prober) => self.prober = Arc::new(prober),
             Err(error) => tracing::error!("{error:#}"),
         }
-        self.cure(None);
-    }
-}
-
-/// One task at a time, ended with its owner.
-struct Task<T>(Option<JoinHandle<T>>);
-
-impl<T> Default for Task<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<T: Send + 'static> Task<T> {
-    fn start(&mut self, work: impl Future<Output = T> + Send + 'static) {
-        self.abort();
-        self.0 = Some(tokio::spawn(work));
-    }
-
-    fn runs(&self) -> bool {
-        self.0.is_some()
-    }
-
-    fn abort(&mut self) {
-        if let Some(task) = self.0.take() {
-            task.abort();
-        }
-    }
-
-    /// Its result, once; waits forever while there is no task.
-    async fn ended(&mut self) -> Result<T> {
-        let Some(task) = &mut self.0 else { return std::future::pending().await };
-        let result = task.await;
-        self.0 = None;
-        result.context("a task of the watch")
-    }
-}
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
+        self.cure(&[]);
     }
 }

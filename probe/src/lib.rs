@@ -22,6 +22,7 @@ mod token;
 
 pub use certificate::accept_any_certificate;
 pub use failure::Failure;
+pub use media::LOCAL;
 pub use prober::{Observer, Prober};
 pub use report::{Bridge, Outcome, Report, Step, StepName};
 pub use room::{ROOM_PREFIX, is_probe_room};

@@ -1,5 +1,8 @@
 //! Whether media would reach the bridge: every candidate asked, one verdict.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
@@ -8,6 +11,11 @@ use crate::offer::{Candidate, Offer};
 use crate::report::{Bridge, milliseconds};
 use crate::stun::{self, Answer};
 use crate::target::Mapping;
+
+/// The kind of a [`Bridge`] at the private address of the machine it runs on, which it did not offer.
+pub const LOCAL: &str = "local";
+/// On one machine an answer takes less than a millisecond.
+const BESIDE_LIMIT: Duration = Duration::from_secs(1);
 
 /// A candidate with what came back.
 struct Asked {
@@ -28,7 +36,31 @@ pub(crate) async fn ask(
         })
     });
     let asked = try_join_all(checks).await?;
-    Ok((bridges(&asked), judge(&asked, mapping)))
+    let verdict = judge(&asked, mapping);
+    let mut bridges = bridges(&asked);
+    if let (Err(Failure::NoMedia { .. }), Some(mapping), [first, ..]) = (&verdict, mapping, offers)
+    {
+        bridges.extend(ask_beside(first, mapping).await?);
+    }
+    Ok((bridges, verdict))
+}
+
+/// The bridge at the address it has on this machine, which it need not offer: an answer there and none at
+/// the public one is a matter of the network between them. `None` when that address was asked already.
+async fn ask_beside(offer: &Offer, mapping: Mapping) -> Result<Option<Bridge>, Failure> {
+    let Some(public) = offer.candidates.iter().find(|c| c.address.ip() == mapping.public) else {
+        return Ok(None);
+    };
+    if offer.candidates.iter().any(|c| c.address.ip() == mapping.local) {
+        return Ok(None);
+    }
+    let address = SocketAddr::new(mapping.local, public.address.port());
+    let answer = stun::check(address, offer, Instant::now() + BESIDE_LIMIT).await?;
+    let round_trip_ms = match answer {
+        Answer::Bridge(time) => Some(milliseconds(time)),
+        _ => None,
+    };
+    Ok(Some(Bridge { address, kind: LOCAL.to_owned(), round_trip_ms }))
 }
 
 /// Each address once; it answered only if it answered every participant.
@@ -90,8 +122,6 @@ fn judge(asked: &[Asked], mapping: Option<Mapping>) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const OK: Answer = Answer::Bridge(Duration::from_millis(1));

@@ -59,6 +59,8 @@ pub const SWAP_UNIT: &str = "var-swap.jitsi.swap";
 pub const UNWANTED: [&str; 2] =
     ["/etc/nginx/sites-enabled/default", "/etc/prosody/conf.d/localhost.cfg.lua"];
 
+/// Tag of the Auto Scaling group in which an instance counts the launches that failed the same way.
+pub const FAILED_LAUNCHES_TAG: &str = "jitsi-aws:failed-launches";
 /// The CloudWatch namespace of every metric the agent reports: it writes there, its role may write
 /// nowhere else, the dashboard reads there.
 pub const METRICS_NAMESPACE: &str = "jitsi-aws";

@@ -8,7 +8,8 @@ from .deployment import Instance, wait_for
 from .prober import Prober, Timeline, dump
 from .table import Figure, Figures
 
-PAUSE = 21.0  # seconds the agent gives what was running when it started
+PAUSE = 31.0  # seconds the agent gives what was running when it started
+PATIENCE = 60.0  # seconds of bad answers until the load balancer finds the instance unhealthy: 6 checks, 10 s apart
 STEADY = 4.0  # seconds of being well that count as well
 
 
@@ -21,8 +22,10 @@ class Fault:
     healed_by: float  # seconds, on a busy machine; 0: nobody may notice anything
     end: Callable[[Instance], object] | None = None
     lasts: float | None = None  # seconds; None: ended when it is healed
-    told_by: float = 40  # seconds until /healthz tells what is not healed by then, on a busy machine
+    told_by: float = 40  # seconds until visitors are turned away from what is not healed by then, on a busy machine
     note: str = ""
+    bit: Callable[[Instance], bool] | None = None  # whether the fault bit; what `begin` cannot assert itself
+    given_up: bool = False  # whether the load balancer may be told to have the instance replaced
 
 
 def bring_back(instance: Instance, prober: Prober) -> None:
@@ -42,6 +45,8 @@ def suffer(instance: Instance, key: str, fault: Fault, figures: Figures) -> None
         bring_back(instance, prober)
         room, began = prober.now().room, time.monotonic()
         fault.begin(instance)
+        if fault.bit is not None:
+            wait_for(f"{fault.words}: the fault has bitten", lambda: fault.bit(instance), 20)
         ended = began
         if fault.lasts is not None:
             time.sleep(max(0.0, began + fault.lasts - time.monotonic()))
@@ -50,10 +55,11 @@ def suffer(instance: Instance, key: str, fault: Fault, figures: Figures) -> None
         timeline = prober.timeline
         healed = 0.0 if not fault.healed_by else heal_time(timeline, room, ended, fault.healed_by + 120)
         told = timeline.first(began, lambda look: look.public != 200)
+        turned = timeline.first(began, lambda look: look.visitor != 200)
         answer = "" if told is None else str(timeline.at(began + told).public or "no answer")
         figures.add(key, Figure(
-            fault.words, fault.lasts, timeline.first(began, lambda look: bool(look.named)), told, answer, healed,
-            fault.note,
+            fault.words, fault.lasts, timeline.first(began, lambda look: bool(look.named)), turned, told, answer,
+            healed, fault.note,
         ))
         if not fault.healed_by:
             assert prober.now().room != room, "no meeting was held meanwhile"
@@ -67,9 +73,12 @@ def suffer(instance: Instance, key: str, fault: Fault, figures: Figures) -> None
     assert healed is not None, f"{fault.words}: never healed"
     assert healed <= fault.healed_by
     if not fault.healed_by:
-        assert told is None
-    elif told is not None or healed > fault.told_by:
-        assert told is not None and told <= fault.told_by
+        assert told is None and turned is None
+    elif turned is not None or healed > fault.told_by:
+        assert turned is not None and turned <= fault.told_by
+    if not fault.given_up:
+        bad = timeline.longest(began, lambda look: look.public != 200)
+        assert bad < PATIENCE, f"the group would have replaced the instance: no 200 for {bad:.0f} s"
 
 
 def heal_time(timeline: Timeline, room: str, ended: float, limit: float) -> float | None:

@@ -1,5 +1,5 @@
 """Looks ten times a second at what an instance says of itself, by a monotonic clock: `/healthz` as the load
-balancer sees it, through nginx, and the agent's own account of it on loopback."""
+balancer sees it and a room's page as a visitor does, both through nginx, and the agent's own account on loopback."""
 
 import http.client
 import json
@@ -34,6 +34,7 @@ class Look:
     """One moment."""
 
     public: int | None  # status of /healthz through nginx; None: no answer
+    visitor: int | None = None  # status of a room's page, as a visitor asks for it
     named: tuple[str, ...] = ()  # the parts /status calls ill or missing
     phase: str = ""
     room: str = ""  # of the newest meeting
@@ -42,7 +43,7 @@ class Look:
 
     @property
     def well(self) -> bool:
-        return self.public == 200 and not self.named and self.held
+        return self.public == self.visitor == 200 and not self.named and self.held
 
 
 @dataclass
@@ -59,6 +60,16 @@ class Timeline:
         """Seconds from `since` until a look was as wanted."""
         found = next((at for at, look in self.changes if at >= since and wanted(look)), None)
         return None if found is None else found - since
+
+    def longest(self, since: float, wanted) -> float:
+        """Seconds of the longest stretch of looks as wanted, from `since` until now."""
+        longest, start = 0.0, None
+        for at, look in [*self.changes, (time.monotonic(), None)]:
+            if look is not None and at >= since and wanted(look):
+                start = at if start is None else start
+            elif start is not None:
+                longest, start = max(longest, at - start), None
+        return longest
 
     def at(self, moment: float) -> Look:
         """What was seen last at that time."""
@@ -81,10 +92,11 @@ class Prober:
         self.timeline = Timeline()
         self._namespace = namespace
         self._public: int | None = None
+        self._visitor: int | None = None
         self._status: dict = {}
         self._ending = threading.Event()
         self._lock = threading.Lock()
-        for ask in (self._ask_public, self._ask_status):
+        for ask in (self._ask_public, self._ask_visitor, self._ask_status):
             threading.Thread(target=self._repeat, args=(ask,), daemon=True).start()
 
     def end(self) -> None:
@@ -108,6 +120,13 @@ class Prober:
 
         def note():
             self._public = status
+        return note
+
+    def _ask_visitor(self):
+        status, _ = self._get(443, "/ChaosLooks", tls=True)
+
+        def note():
+            self._visitor = status
         return note
 
     def _ask_status(self):
@@ -136,7 +155,7 @@ class Prober:
         named += [c["component"] for c in components if not c["ok"]]
         report = meeting.get("report", {})
         return Look(
-            self._public, tuple(sorted(set(named))), status.get("phase", ""), report.get("room", ""),
+            self._public, self._visitor, tuple(sorted(set(named))), status.get("phase", ""), report.get("room", ""),
             report.get("outcome") == "held", tuple(c["restarts"] for c in components),
         )
 

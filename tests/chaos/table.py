@@ -16,6 +16,7 @@ class Figure:
     fault: str
     lasts: float | None  # None: until the agent ends it
     named: float | None  # until /status names it
+    turned: float | None  # until a visitor gets no page any more
     told: float | None  # until /healthz through nginx is no 200 any more
     answer: str  # what it was then, or what it was all the time
     healed: float | None
@@ -38,7 +39,7 @@ class Figures:
 
 
 def render(known: dict[str, dict]) -> str:
-    rows = ["| fault | named in `/status` | `/healthz` | well again | |", "|---|---|---|---|---|"]
+    rows = ["| fault | named in `/status` | visitors turned away | `/healthz` | well again | |", "|---|---|---|---|---|---|"]
     for row in known.values():
         figure = Figure(**row)
         told = f"{figure.answer} after {figure.told:.1f} s" if figure.told is not None else figure.answer or "stays 200"
@@ -49,7 +50,8 @@ def render(known: dict[str, dict]) -> str:
             healed += " after its end"
         lasts = "" if figure.lasts is None else f", {figure.lasts:.0f} s long"
         named = "–" if figure.named is None else f"{figure.named:.1f} s"
-        rows.append(f"| {figure.fault}{lasts} | {named} | {told} | {healed} | {figure.note} |")
+        turned = "no" if figure.turned is None else f"after {figure.turned:.1f} s"
+        rows.append(f"| {figure.fault}{lasts} | {named} | {turned} | {told} | {healed} | {figure.note} |")
     return "\n".join(rows)
 
 

@@ -8,7 +8,10 @@ import pytest
 from .course import Fault, bring_back, suffer
 from .deployment import Instance, dropping, wait_for
 
-KILL = "systemctl kill --signal=KILL jitsi-agent"
+KILL = (
+    "before=$(systemctl show -p MainPID --value jitsi-agent); systemctl kill --signal=KILL jitsi-agent; "
+    "for _ in $(seq 50); do kill -0 $before 2>/dev/null || exit 0; sleep 0.1; done; exit 9"
+)
 UNITS = "nginx prosody jicofo jitsi-videobridge2"
 
 
@@ -16,11 +19,16 @@ def ask_nobody(instance: Instance) -> None:
     """An agent that is killed while the metadata service does not tell who it is."""
     instance.run("systemctl stop jitsi-agent")
     instance.network(dropping("ip daddr 169.254.169.254"))
+    assert instance.run("curl -m 2 -s http://169.254.169.254/ || echo silent") == "silent\n"
     instance.run(f"systemctl start jitsi-agent; sleep 5; {KILL}")
 
 
 def reboot(instance: Instance) -> None:
     instance.deployment.client("ec2").reboot_instances(InstanceIds=[instance.identifier])
+
+
+def has_just_started(instance: Instance) -> bool:
+    return int(instance.run("ps -o etimes= -p 1", check=False) or 1000) < 60
 
 
 @pytest.mark.quick
@@ -35,7 +43,7 @@ def test_agent_killed_while_it_asks_who_it_is(member, figures):
 
 
 def test_reboot(member, figures):
-    suffer(member, "reboot", Fault("instance rebooted", reboot, 120), figures)
+    suffer(member, "reboot", Fault("instance rebooted", reboot, 120, bit=has_just_started), figures)
 
 
 def test_another_public_address(member, figures):

@@ -58,7 +58,7 @@ def boot(deployment, figures, request):
 
 
 def note(boot: Boot, words: str, lasts: float | None, ready: float, text: str = "") -> None:
-    boot.figures.add(boot.key, Figure(words, lasts, None, None, "not ready", ready, text))
+    boot.figures.add(boot.key, Figure(words, lasts, None, None, None, "not ready", ready, text))
     assert boot.never_lied()
 
 

@@ -43,7 +43,8 @@ def udp(allowed: bool) -> Callable[[Instance], object]:
 
 def deafen(instance: Instance) -> None:
     """The bridge's media socket hears nobody any more, and nothing else about the bridge changes: the socket,
-    shared with the process, is connected to a port nobody has."""
+    shared with the process, is connected to a port nobody has. Java's is an IPv6 socket that carries IPv4."""
+    deafened = 0
     libc = ctypes.CDLL(None, use_errno=True)
     for process in media_processes(instance):
         handle = os.pidfd_open(process)
@@ -57,10 +58,11 @@ def deafen(instance: Instance) -> None:
             if number < 0:
                 continue
             with socket.socket(fileno=number) as shared:
-                if shared.type == socket.SOCK_DGRAM and shared.getsockname()[1:] == (10000,):
-                    shared.connect(("127.0.0.1", 9) if shared.getsockname()[0].startswith("127.") else
-                                   (shared.getsockname()[0], 9))
+                if shared.type == socket.SOCK_DGRAM and shared.getsockname()[1] == 10000:
+                    shared.connect((shared.getsockname()[0], 9))
+                    deafened += 1
         os.close(handle)
+    assert deafened, "the bridge has no media socket"
 
 
 def media_processes(instance: Instance) -> list[int]:
@@ -78,8 +80,31 @@ def media_processes(instance: Instance) -> list[int]:
     return found
 
 
+def no_meeting(instance: Instance) -> bool:
+    """Whether a meeting really fails, and at its media."""
+    said = instance.run("jitsi-agent probe --json 2>/dev/null || :", check=False)
+    return '"failed_step":"media"' in said.replace(" ", "")
+
+
 def kill_words(signal: str, unit: str) -> str:
-    return f"systemctl kill --signal={signal} {UNITS[unit]}"
+    """The signal, and an exit code that says whether it bit."""
+    name = UNITS[unit]
+    bitten = "! kill -0 $pid 2>/dev/null" if signal == "KILL" else "grep -q '^State:.T' /proc/$pid/status"
+    return (
+        f"pid=$(systemctl show -p MainPID --value {name}); [ $pid -gt 0 ] || exit 8; "
+        f"systemctl kill --signal={signal} {name}; "
+        f"for _ in $(seq 50); do {bitten} && exit 0; sleep 0.1; done; exit 9"
+    )
+
+
+def no_names(instance: Instance) -> bool:
+    """Whether a question to a name server does not even leave."""
+    ask = 'import socket; socket.socket(2, 2).sendto(b"x", ("198.51.100.53", 53))'
+    return "PermissionError" in instance.run(f"python3 -c '{ask}' 2>&1 || :")
+
+
+def not_running(unit: str) -> Callable[[Instance], bool]:
+    return lambda instance: "inactive" in instance.run(f"systemctl is-active {unit} || :")
 
 
 def kill(signal: str, unit: str) -> Callable[[Instance], object]:
@@ -126,15 +151,18 @@ SLOW = {
         "bridge alive, never serving: wrong type in jvb.conf",
         edit(BRIDGE_CONFIG, r'(?m)^(\s*port\s*=\s*)10000.*$', r'\1"ten thousand"', UNITS["bridge"]), 60),
     "bridge-port-taken": Fault(
-        "bridge alive, never serving: port 8080 taken", shell(OCCUPY), 70, shell("systemctl stop squatter"), 60),
+        "bridge alive, never serving: port 8080 taken", shell(OCCUPY), 70, shell("systemctl stop squatter"), 60,
+        bit=lambda i: "active\n" == i.run("systemctl is-active squatter || :")),
     "bridge-deaf": Fault("bridge alive, every component green, no media", deafen, healed_by=150, told_by=110,
-                         note="found by the meeting of every minute"),
+                         note="found by the meeting of every minute", bit=no_meeting),
     "udp-blocked": Fault("udp/10000 blocked in the security group", udp(False), 60, udp(True), 120, told_by=110,
-                         note="found by the meeting of every minute"),
+                         note="found by the meeting of every minute; a matter of the network: nothing is restarted, "
+                              "nothing replaced", bit=no_meeting),
     "prosody-away": Fault(
-        "Prosody away", shell(f"{MASK} prosody"), 60, shell("systemctl unmask --runtime -q prosody"), 180),
+        "Prosody away", shell(f"{MASK} prosody"), 60, shell("systemctl unmask --runtime -q prosody"), 180,
+        bit=not_running("prosody"), given_up=True),
     "names": Fault("DNS down", lambda i: i.network(dropping("udp dport 53, tcp dport 53")), 0,
-                   lambda i: i.network(""), 70, note="nothing of a running server asks it"),
+                   lambda i: i.network(""), 70, note="nothing of a running server asks it", bit=no_names),
     "disk": Fault("disk full", shell(FILL), 0, shell("rm /var/fill"), 70, note="meetings need none"),
     "disk-and-death": Fault("disk full, jicofo: kill -9", shell(FILL + kill_words("KILL", "jicofo")), 60,
                             shell("rm /var/fill")),

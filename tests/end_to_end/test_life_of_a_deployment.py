@@ -91,23 +91,19 @@ def test_wrong_address_mapping_is_put_right(workplace):
     healed(workplace, instance)
 
 
-def test_blocked_udp_makes_unready_and_says_so(workplace):
-    """No replacement would open the port: the group looks away meanwhile, the chapter is about the verdict."""
+def test_blocked_udp_turns_visitors_away_and_says_so(workplace):
+    """No replacement would open the port: the load balancer is told that the instance may stay."""
     instance = workplace.steady()
-    ec2, group = workplace.client("ec2"), workplace.client("autoscaling")
+    ec2 = workplace.client("ec2")
     found = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [f"{NAME}-instance"]}])
     rules = {"GroupId": found["SecurityGroups"][0]["GroupId"], "IpPermissions": [
         {"IpProtocol": "udp", "FromPort": 10000, "ToPort": 10000, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
-    group.suspend_processes(AutoScalingGroupName=NAME, ScalingProcesses=["HealthCheck"])
-    try:
-        ec2.revoke_security_group_ingress(**rules)
-        wait_for("unready", lambda: workplace.healthz(instance) == (503, ["meeting"]), 120)
-        wait_for("the cause in the status", lambda: names(workplace, instance, "meeting", "udp/10000"), 120)
-        wait_for("the cause for a user", lambda: "udp/10000" in workplace.probe().get("reason", ""), 60)
-        workplace.jitsi_aws("setup", "instances", "--yes")  # puts back what somebody removed
-        healed(workplace, instance)
-    finally:
-        group.resume_processes(AutoScalingGroupName=NAME, ScalingProcesses=["HealthCheck"])
+    ec2.revoke_security_group_ingress(**rules)
+    wait_for("visitors turned away", lambda: workplace.healthz(instance) == (200, ["network"]), 120)
+    wait_for("the cause in the status", lambda: names(workplace, instance, "network", "udp/10000"), 120)
+    wait_for("the cause for a user", lambda: "udp/10000" in workplace.probe().get("reason", ""), 60)
+    workplace.jitsi_aws("setup", "instances", "--yes")  # puts back what somebody removed
+    healed(workplace, instance)
 
 
 def test_zone_outage_moves_the_site(workplace, tmp_path):

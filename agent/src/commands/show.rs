@@ -60,19 +60,18 @@ pub(super) fn status(status: &Status) -> String {
         };
         let _ = writeln!(text, "  {:<12} {held}, {} ago", "meeting", age(meeting.at));
     }
-    if let Some(traffic) = &status.traffic {
-        let _ = writeln!(
-            text,
-            "{} people in {} meetings, stress {:.2}",
-            traffic.people(),
-            traffic.conferences,
-            traffic.stress_level
-        );
+    if let Some(traffic) = &status.traffic
+        && let (Some(people), Some(meetings)) = (traffic.people(), traffic.conferences)
+    {
+        let stress = traffic.stress_level.map_or_else(String::new, |s| format!(", stress {s:.2}"));
+        let _ = writeln!(text, "{people} people in {meetings} meetings{stress}");
     }
     if status.waiting_for_media {
-        text.push_str("would be unready, but people are talking\n");
+        text.push_str("would be given up, but people are talking\n");
     }
-    for (label, lines) in [("missing", &status.missing), ("drift", &status.drift)] {
+    let lists =
+        [("missing", &status.missing), ("drift", &status.drift), ("warning", &status.warnings)];
+    for (label, lines) in lists {
         for line in lines {
             let _ = writeln!(text, "{label}: {line}");
         }

@@ -99,6 +99,8 @@ pub struct Check {
     pub component: Component,
     /// Why it is not well; `None` when it is.
     pub fault: Option<String>,
+    /// What it doubts itself for, though it counts as well.
+    pub doubt: Option<String>,
     /// Whether nobody listens there any more.
     pub dead: bool,
     /// How long the answer took.
@@ -119,6 +121,11 @@ impl Round {
     pub fn faults(&self) -> impl Iterator<Item = (Component, &str)> {
         self.checks.iter().filter_map(|check| Some((check.component, check.fault.as_deref()?)))
     }
+
+    /// Whether somebody doubts itself: a meeting tells.
+    pub fn is_doubtful(&self) -> bool {
+        self.checks.iter().any(|check| check.doubt.is_some())
+    }
 }
 
 /// Asks everybody; takes at most `limit`.
@@ -131,7 +138,14 @@ pub async fn round(
 ) -> Round {
     let (prosody, jicofo, (videobridge, traffic), nginx) = tokio::join!(
         timed(Component::Prosody, prosody::check(endpoints.prosody, domain, limit)),
-        timed(Component::Jicofo, jicofo::check(endpoints.jicofo, limit)),
+        async {
+            let started = Instant::now();
+            let (doubt, result) = match jicofo::check(endpoints.jicofo, limit).await {
+                Ok(doubt) => (doubt, Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            Check { doubt, ..finish(Component::Jicofo, started, result) }
+        },
         async {
             let started = Instant::now();
             let (traffic, result) =
@@ -146,6 +160,11 @@ pub async fn round(
 /// The bridge's figures alone; for the drain, which no other component may delay.
 pub async fn traffic(endpoints: &Endpoints, limit: Duration) -> Result<Traffic> {
     videobridge::traffic(endpoints.videobridge, limit).await
+}
+
+/// People in rooms by jicofo's count; `None` when it does not say.
+pub async fn people_in_rooms(endpoints: &Endpoints, limit: Duration) -> Option<u32> {
+    jicofo::people(endpoints.jicofo, limit).await.ok().flatten()
 }
 
 /// Tells the bridge to refuse new conferences and to exit when the last one has ended.
@@ -165,6 +184,7 @@ fn finish(component: Component, started: Instant, result: Result<()>) -> Check {
         component,
         dead: error.as_ref().is_some_and(anyhow::Error::is::<Refused>),
         fault: error.map(|error| format!("{error:#}")),
+        doubt: None,
         latency: started.elapsed(),
     }
 }

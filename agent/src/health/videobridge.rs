@@ -17,43 +17,45 @@ pub struct Bridge {
     pub local: Ipv4Addr,
 }
 
-/// Figures of `GET /colibri/stats` that the agent acts on or publishes.
+/// Figures of `GET /colibri/stats` that the agent acts on or publishes. What an answer does not hold is
+/// unknown, not zero. Rates are those of the last 5 s (`VideobridgePeriodicMetrics`); the byte totals,
+/// which only an endpoint's end adds to (`Endpoint.updateStatsOnExpire`), are of no use here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Traffic {
     /// Meetings in progress; the agent's own while its probe runs.
-    pub conferences: u32,
+    pub conferences: Option<u32>,
     /// People connected to this bridge now. The other counters (`endpoints`, `participants`) lag.
-    pub local_endpoints: u32,
+    pub local_endpoints: Option<u32>,
     /// Load between 0 and 1, above which jicofo avoids the bridge.
-    pub stress_level: f64,
-    /// kbit/s from the participants.
-    pub bit_rate_download: f64,
-    /// kbit/s to the participants.
-    pub bit_rate_upload: f64,
+    pub stress_level: Option<f64>,
+    /// RTP and RTCP from the participants, kbit/s.
+    pub bit_rate_download: Option<f64>,
+    /// RTP and RTCP to the participants, kbit/s.
+    pub bit_rate_upload: Option<f64>,
+    /// RTP and RTCP from the participants, packets a second.
+    pub packet_rate_download: Option<f64>,
+    /// RTP and RTCP to the participants, packets a second.
+    pub packet_rate_upload: Option<f64>,
     /// Endpoints whose media never found a way, since the bridge started.
-    pub endpoints_ice_failed: u64,
-    /// Media received since the bridge started.
-    pub total_bytes_received: u64,
-    /// Media sent since the bridge started.
-    pub total_bytes_sent: u64,
+    pub endpoints_ice_failed: Option<u64>,
     /// Brewery rooms joined.
-    pub mucs_joined: u32,
+    pub mucs_joined: Option<u32>,
     /// Whether it refuses new conferences.
-    pub graceful_shutdown: bool,
+    pub graceful_shutdown: Option<bool>,
     /// Whether it is about to exit.
-    pub shutting_down: bool,
+    pub shutting_down: Option<bool>,
 }
 
 impl Traffic {
     /// People in meetings.
-    pub fn people(&self) -> u32 {
-        if self.conferences == 0 { 0 } else { self.local_endpoints }
+    pub fn people(&self) -> Option<u32> {
+        if self.conferences? == 0 { Some(0) } else { self.local_endpoints }
     }
 
-    /// Media both ways since the bridge started, in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.total_bytes_received.saturating_add(self.total_bytes_sent)
+    /// RTP and RTCP both ways, packets a second.
+    pub fn packet_rate(&self) -> Option<f64> {
+        Some(self.packet_rate_download? + self.packet_rate_upload?)
     }
 }
 
@@ -69,7 +71,7 @@ pub(super) async fn check(
     let verdict = || -> Result<()> {
         health?.expect(200)?;
         let traffic = traffic?;
-        ensure!(traffic.mucs_joined >= 1, "not in jicofo's brewery (mucs_joined 0)");
+        ensure!(traffic.mucs_joined != Some(0), "not in jicofo's brewery (mucs_joined 0)");
         let interfaces = system.addresses()?;
         ensure!(
             interfaces.contains(&bridge.local),
@@ -112,13 +114,16 @@ mod tests {
             "total_bytes_received":5,"mucs_joined":1,"graceful_shutdown":false,
             "shutting_down":false,"version":"2.3.SNAPSHOT","endpoints_ice_failed":0}"#;
         let traffic: Traffic = serde_json::from_str(text).unwrap();
-        assert_eq!((traffic.people(), traffic.bytes(), traffic.mucs_joined), (0, 12, 1));
+        assert_eq!((traffic.people(), traffic.mucs_joined), (Some(0), Some(1)));
+        assert_eq!(traffic.packet_rate(), None, "what is not said is not zero");
     }
 
     #[test]
     fn counts_people_only_in_conferences() {
-        let traffic = Traffic { conferences: 1, local_endpoints: 3, ..Traffic::default() };
-        assert_eq!(traffic.people(), 3);
-        assert_eq!(Traffic { conferences: 0, ..traffic }.people(), 0);
+        let traffic =
+            Traffic { conferences: Some(1), local_endpoints: Some(3), ..Traffic::default() };
+        assert_eq!(traffic.people(), Some(3));
+        assert_eq!(Traffic { conferences: Some(0), ..traffic }.people(), Some(0));
+        assert_eq!(Traffic { conferences: None, ..traffic }.people(), None);
     }
 }

@@ -18,6 +18,8 @@ use crate::board::Board;
 
 /// What nginx passes on to the load balancer: 200 or 503, and which part is missing.
 pub const HEALTH_PATH: &str = "/healthz";
+/// What nginx asks before it shows a visitor the page: 200 or 503, without a body.
+const READY_PATH: &str = "/ready";
 /// Everything the agent knows, for `jitsi-agent status`; nginx does not pass it on.
 pub const STATUS_PATH: &str = "/status";
 
@@ -65,8 +67,12 @@ pub async fn serve(listener: TcpListener, board: Board) {
 fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Bytes>> {
     let (status, body) = match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, HEALTH_PATH) => {
-            let (ready, body) = board.public();
-            (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
+            let (kept, body) = board.public();
+            (if kept { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
+        }
+        (&Method::GET | &Method::HEAD, READY_PATH) => {
+            let open = board.is_open();
+            (if open { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, String::new())
         }
         (&Method::GET, STATUS_PATH) => (StatusCode::OK, board.details()),
         _ => (StatusCode::NOT_FOUND, "{}".to_owned()),

@@ -183,12 +183,12 @@ fn optional(file: &mut File, answers: &Answers) {
     file.show(
         "strikes",
         watch.strikes,
-        "unready once a fault has lasted so many component_intervals",
+        "visitors are turned away once a fault has lasted so many component_intervals",
     );
     file.show(
         "media_grace",
         watch.media_grace.cast_signed(),
-        "seconds that verdict waits while people still talk",
+        "seconds an ill instance stays while people still talk",
     );
 }
 

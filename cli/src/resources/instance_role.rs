@@ -3,7 +3,10 @@
 
 use anyhow::Result;
 use async_trait::async_trait;
-use jitsi_templates::{layout::METRICS_NAMESPACE, settings::Authentication};
+use jitsi_templates::{
+    layout::{FAILED_LAUNCHES_TAG, METRICS_NAMESPACE},
+    settings::Authentication,
+};
 use serde_json::{Value, json};
 
 use super::role;
@@ -75,6 +78,11 @@ fn granted(names: &Names, authentication: &Authentication) -> Vec<Permission> {
             "autoscaling:RecordLifecycleActionHeartbeat",
         ])
         .on([names.arn("autoscaling", &group)]),
+        // Launches that fail the same way are counted in a tag of the group.
+        Permission::write(&["autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags"])
+            .on([names.arn("autoscaling", &group)])
+            .when(json!({ "ForAllValues:StringEquals": { "aws:TagKeys": [FAILED_LAUNCHES_TAG] } })),
+        Permission::read(&["autoscaling:DescribeTags"]),
         Permission::write(&["cloudwatch:PutMetricData"])
             .when(json!({ "StringEquals": { "cloudwatch:namespace": METRICS_NAMESPACE } })),
         Permission::read(&["s3:GetObject"]).on([agent]),

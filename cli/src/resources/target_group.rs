@@ -23,13 +23,17 @@ pub struct Targets;
 // An ALB refuses `h2` to a target whose WebSockets it must pass on.
 const PROTOCOL_VERSION: &str = "HTTP1";
 const PORT: i32 = 443;
-/// nginx passes it to the agent, which answers 200 while a meeting can be held.
+/// nginx passes it to the agent, which answers 200 unless it has given the instance up.
 const HEALTH_PATH: &str = "/healthz";
-// Out of service within 20 s of a failure, in again within 20 s of the cure; 2 is the least AWS takes.
-// The agent answers from memory, so 5 s without an answer is a failure.
+// In service within 20 s; 2 is the least AWS takes. The agent answers from memory, so 5 s without an
+// answer is a failure.
 const HEALTH_INTERVAL: i32 = 10;
 const HEALTH_TIMEOUT: i32 = 5;
-const HEALTH_THRESHOLD: i32 = 2;
+const HEALTHY_THRESHOLD: i32 = 2;
+// 60 s without a good answer: longer than a reboot, after which the instance is back sooner than another
+// one would be there. Nobody would be sent elsewhere for less: it is the only target, and the load balancer
+// sends visitors to it all the same. Longer would only lengthen the outage of a zone.
+const UNHEALTHY_THRESHOLD: i32 = 6;
 const DELAY: &str = "deregistration_delay.timeout_seconds";
 
 const ADDRESS: &str = "protocol and port";
@@ -112,8 +116,8 @@ impl Resource for Targets {
             .health_check_path(HEALTH_PATH)
             .health_check_interval_seconds(HEALTH_INTERVAL)
             .health_check_timeout_seconds(HEALTH_TIMEOUT)
-            .healthy_threshold_count(HEALTH_THRESHOLD)
-            .unhealthy_threshold_count(HEALTH_THRESHOLD)
+            .healthy_threshold_count(HEALTHY_THRESHOLD)
+            .unhealthy_threshold_count(UNHEALTHY_THRESHOLD)
             .matcher(ok())
             .set_tags(Some(tag_list!(cx, Stage::Instances, &name, Tag)))
             .customize()
@@ -144,8 +148,8 @@ impl Resource for Targets {
                 .health_check_path(HEALTH_PATH)
                 .health_check_interval_seconds(HEALTH_INTERVAL)
                 .health_check_timeout_seconds(HEALTH_TIMEOUT)
-                .healthy_threshold_count(HEALTH_THRESHOLD)
-                .unhealthy_threshold_count(HEALTH_THRESHOLD)
+                .healthy_threshold_count(HEALTHY_THRESHOLD)
+                .unhealthy_threshold_count(UNHEALTHY_THRESHOLD)
                 .matcher(ok())
                 .send()
                 .await
@@ -200,7 +204,7 @@ fn wanted_health_check() -> String {
         "200",
         HEALTH_INTERVAL,
         HEALTH_TIMEOUT,
-        [HEALTH_THRESHOLD; 2],
+        [HEALTHY_THRESHOLD, UNHEALTHY_THRESHOLD],
     )
 }
 
@@ -279,8 +283,8 @@ mod tests {
             .health_check_path(HEALTH_PATH)
             .health_check_interval_seconds(HEALTH_INTERVAL)
             .health_check_timeout_seconds(HEALTH_TIMEOUT)
-            .healthy_threshold_count(HEALTH_THRESHOLD)
-            .unhealthy_threshold_count(HEALTH_THRESHOLD)
+            .healthy_threshold_count(HEALTHY_THRESHOLD)
+            .unhealthy_threshold_count(UNHEALTHY_THRESHOLD)
             .matcher(ok());
         assert_eq!(health_check(&group.clone().build()), wanted_health_check());
         assert_ne!(

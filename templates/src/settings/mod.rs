@@ -113,9 +113,9 @@ pub struct Watch {
     /// Seconds between two meetings held by the probe.
     pub meeting_interval: u64,
     /// A fault that has lasted this many `component_interval`s, since the first probe that found it,
-    /// makes the instance unready.
+    /// turns visitors away.
     pub strikes: u32,
-    /// Longest time, in seconds, an unready verdict waits while media still flows.
+    /// Longest time, in seconds, an instance that cannot be healed stays while media still flows.
     pub media_grace: u64,
 }
 

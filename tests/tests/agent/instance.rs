@@ -162,13 +162,24 @@ impl Instance {
         self.try_get(path).expect("the agent answers")
     }
 
+    /// The status alone, of an answer that may have no body.
+    pub(crate) fn status_of(&self, path: &str) -> u16 {
+        let text = self.ask(path).expect("the agent answers");
+        text.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+    }
+
     fn try_get(&self, path: &str) -> Option<(u16, Value)> {
+        let text = self.ask(path)?;
+        let status = text.split(' ').nth(1)?.parse().ok()?;
+        Some((status, serde_json::from_str(text.split("\r\n\r\n").nth(1)?).ok()?))
+    }
+
+    fn ask(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(self.agent).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
-        let status = text.split(' ').nth(1)?.parse().ok()?;
-        Some((status, serde_json::from_str(text.split("\r\n\r\n").nth(1)?).ok()?))
+        Some(text)
     }
 
     pub(crate) fn wait_for_phase(&self, limit: Duration, phase: &str) {
@@ -298,9 +309,10 @@ impl Metadata {
     }
 }
 
-/// The Auto Scaling API's two calls for hooks and SNS's for mail; anything else is refused.
+/// The Auto Scaling API's calls for hooks and tags and SNS's for mail; anything else is refused.
 pub(crate) struct Aws {
     server: Server,
+    tag: Arc<Mutex<Option<String>>>,
     nothing_waits: Arc<AtomicBool>,
     no_topic: Arc<AtomicBool>,
     pub(crate) clock: Clock,
@@ -314,6 +326,8 @@ impl Aws {
         let missing = Arc::clone(&no_topic);
         let clock = Clock::default();
         let judge = clock.clone();
+        let tag = Arc::<Mutex<Option<String>>>::default();
+        let kept_tag = Arc::clone(&tag);
         let server = Server::with_clock(clock.clone(), move |request| {
             if judge.refuses(request) {
                 return (
@@ -322,6 +336,9 @@ impl Aws {
                      Signature expired</Message></Error></ErrorResponse>"
                         .to_owned(),
                 );
+            }
+            if let Some(answer) = tags(request, &mut kept_tag.lock().unwrap()) {
+                return (200, answer);
             }
             let action = ["CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "Publish"]
                 .into_iter()
@@ -346,7 +363,17 @@ impl Aws {
                 None => (400, String::new()),
             }
         });
-        Self { server, nothing_waits, no_topic, clock }
+        Self { server, tag, nothing_waits, no_topic, clock }
+    }
+
+    /// The value of the group's one tag.
+    pub(crate) fn tag(&self) -> Option<String> {
+        self.tag.lock().unwrap().clone()
+    }
+
+    /// What launches before left in it.
+    pub(crate) fn set_tag(&self, value: Option<String>) {
+        *self.tag.lock().unwrap() = value;
     }
 
     /// Lets there be no topic.
@@ -370,6 +397,37 @@ impl Aws {
     pub(crate) fn wait_for_another(&self, limit: Duration, wanted: impl Fn(&str) -> bool) {
         self.server.wait_for_another(limit, wanted);
     }
+}
+
+/// The answer to a request about the group's tags.
+fn tags(request: &str, tag: &mut Option<String>) -> Option<String> {
+    let given = |name: &str| {
+        let value = request.split('&').find_map(|part| part.strip_prefix(&format!("{name}=")))?;
+        Some(value.trim().replace('+', " ").replace("%20", " ").replace("%3A", ":"))
+    };
+    if request.contains("Action=CreateOrUpdateTags&") {
+        assert_eq!(given("Tags.member.1.ResourceId").as_deref(), Some("team"));
+        assert_eq!(given("Tags.member.1.PropagateAtLaunch").as_deref(), Some("false"));
+        *tag = given("Tags.member.1.Value");
+        return Some("<CreateOrUpdateTagsResponse/>".to_owned());
+    }
+    if request.contains("Action=DeleteTags&") {
+        *tag = None;
+        return Some("<DeleteTagsResponse/>".to_owned());
+    }
+    request.contains("Action=DescribeTags&").then(|| {
+        let found = tag.as_ref().map_or_else(String::new, |value| {
+            format!(
+                "<member><ResourceId>team</ResourceId><ResourceType>auto-scaling-group</ResourceType>\
+                 <Key>jitsi-aws:failed-launches</Key><Value>{value}</Value>\
+                 <PropagateAtLaunch>false</PropagateAtLaunch></member>"
+            )
+        });
+        format!(
+            "<DescribeTagsResponse><DescribeTagsResult><Tags>{found}</Tags></DescribeTagsResult>\
+             </DescribeTagsResponse>"
+        )
+    })
 }
 
 /// A bridge's HTTP server.

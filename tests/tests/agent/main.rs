@@ -78,6 +78,47 @@ fn an_instance_nobody_can_be_mailed_about_is_abandoned_all_the_same() {
 }
 
 #[test]
+fn launches_that_fail_the_same_way_are_mailed_once_and_wait_longer_each_time() {
+    let failing = || {
+        let instance = Instance::new();
+        instance.file("/etc/os-release", "ID=fedora\n");
+        instance.script("dpkg-query", "exit 1");
+        instance
+    };
+    let mails = |instance: &Instance| {
+        instance.aws.calls().iter().filter(|call| call.contains("Action=Publish&")).count()
+    };
+    let first = failing();
+    let mut agent = first.run_agent();
+    first.aws.wait_for(PATIENCE, |call| call.contains("LifecycleActionResult=ABANDON"));
+    agent.kill();
+    let tag = first.aws.tag().unwrap();
+    assert!(tag.starts_with("1 "), "{tag}");
+    assert_eq!(mails(&first), 1);
+
+    let second = failing();
+    second.aws.set_tag(Some(tag));
+    let mut agent = second.run_agent();
+    agent.wait_for_log(PATIENCE, "launch 2 that fails this way: trying on for 10 min");
+    agent.wait_for_log(PATIENCE, "trying again in 60 s");
+    second.aws.wait_for(PATIENCE, |call| call.contains("Action=RecordLifecycleActionHeartbeat"));
+    agent.kill();
+    assert!(second.aws.tag().unwrap().starts_with("2 "));
+    assert_eq!(mails(&second), 0, "mailed before");
+    assert!(!second.aws.calls().iter().any(|call| call.contains("CompleteLifecycleAction")));
+    assert!(agent.log().contains("aws autoscaling suspend-processes"), "{}", agent.log());
+
+    // Another cause is another matter.
+    let third = failing();
+    third.aws.set_tag(Some("7 0123456789ab".to_owned()));
+    let mut agent = third.run_agent();
+    third.aws.wait_for(PATIENCE, |call| call.contains("LifecycleActionResult=ABANDON"));
+    agent.kill();
+    assert!(third.aws.tag().unwrap().starts_with("1 "));
+    assert_eq!(mails(&third), 1);
+}
+
+#[test]
 fn while_services_do_not_come_up_the_hook_hears_heartbeats_and_visitors_503() {
     let instance = Instance::new();
     let mut agent = instance.run_agent();
@@ -86,6 +127,7 @@ fn while_services_do_not_come_up_the_hook_hears_heartbeats_and_visitors_503() {
     let (status, public) = instance.get("/healthz");
     assert_eq!(status, 503);
     assert_eq!(public["status"], "unready");
+    assert_eq!(instance.status_of("/ready"), 503);
     assert!(!instance.aws.calls().iter().any(|call| call.contains("CompleteLifecycleAction")));
     agent.kill();
 

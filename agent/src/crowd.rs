@@ -1,0 +1,178 @@
+//! Whether people's media flows through this instance: the one notion that verdict, cures and drain
+//! share. It looks at what moves while somebody talks: the bridge's packet rates, or, when the bridge says
+//! nothing, the machine's UDP datagrams. The bridge's byte totals stand still until somebody leaves.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::health::Traffic;
+use crate::system::{System, read_text};
+
+/// Packets a second, both ways, from which on somebody's media flows through the bridge. Measured with
+/// real browsers: two people talking 360, three muted 205 (silent Opus is sent all the same), one who was
+/// left over 63; a pair that talks past the bridge (p2p) 7, nobody 0.
+const PACKET_RATE: f64 = 20.0;
+/// Fewer datagrams a second than even a silent pair that talks past the bridge sends to keep its way open
+/// (7 to 10): nobody is there, whoever is still counted.
+const STILL_RATE: f64 = 3.0;
+/// What the agent's own meeting may add to either rate, for as long as the bridge shows it.
+const PROBE_RATE: f64 = 30.0;
+/// Datagrams a second received by the machine that mean the same, when the bridge gives no figures.
+/// Measured: 7 to 10 for a pair that talks past the bridge, 52 for one person, 270 for three.
+const DATAGRAM_RATE: f64 = 20.0;
+/// The shortest time a rate of datagrams is taken over.
+const WINDOW: Duration = Duration::from_secs(3);
+
+/// Looks, and remembers the datagrams of looks before.
+#[derive(Clone, Debug, Default)]
+pub struct Crowd {
+    /// The newest count that is older than [`WINDOW`], and those since.
+    counts: Vec<(Instant, u64)>,
+    still: Option<bool>,
+}
+
+impl Crowd {
+    /// Whether media flows; `None` while that cannot be known. `datagrams` are those received since boot;
+    /// `probing` says that the agent's own meeting runs, or has just ended.
+    pub fn look(
+        &mut self,
+        now: Instant,
+        figures: Option<&Traffic>,
+        datagrams: Option<u64>,
+        probing: bool,
+    ) -> Option<bool> {
+        let ours = if probing { PROBE_RATE } else { 0.0 };
+        let received = self.datagram_rate(now, datagrams);
+        let packets = figures.and_then(Traffic::packet_rate);
+        self.still = received
+            .zip(packets)
+            .map(|(datagrams, packets)| datagrams < STILL_RATE && packets < 1.0);
+        match packets {
+            Some(rate) => Some(rate >= PACKET_RATE + ours),
+            None => received.map(|rate| rate >= DATAGRAM_RATE + ours),
+        }
+    }
+
+    /// Whether at the last look nothing moved at all: whoever the bridge still counts has gone.
+    pub fn is_still(&self) -> Option<bool> {
+        self.still
+    }
+
+    fn datagram_rate(&mut self, now: Instant, datagrams: Option<u64>) -> Option<f64> {
+        let Some(count) = datagrams else {
+            self.counts.clear();
+            return None;
+        };
+        let old = self.counts.iter().rposition(|(at, _)| now >= *at + WINDOW);
+        self.counts.drain(..old.unwrap_or(0));
+        self.counts.push((now, count));
+        let (since, before) = self.counts[0];
+        old?;
+        #[expect(clippy::cast_precision_loss, reason = "datagrams of a few seconds")]
+        let grown = count.saturating_sub(before) as f64;
+        Some(grown / (now - since).as_secs_f64())
+    }
+}
+
+/// UDP datagrams received by this machine's programs since boot, of IPv4, which is all that a bridge on
+/// EC2 is offered at; also those that come to its IPv6 socket.
+pub fn received_datagrams(system: &dyn System) -> Option<u64> {
+    let text = read_text(system, "/proc/net/snmp").ok()??;
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let position = lines.next()?.split(' ').position(|name| name == "InDatagrams")?;
+    lines.next()?.split(' ').nth(position)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::system::fake::Fake;
+
+    /// What a real bridge and its machine said every 2 s: `(seconds, figures, datagrams)`.
+    fn recorded(text: &str) -> Vec<(f64, Option<Traffic>, Option<u64>)> {
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(|line| line.get("event").is_none())
+            .map(|line| {
+                let figures = serde_json::from_value(line["stats"].clone()).ok();
+                (line["t"].as_f64().unwrap(), figures, line["udp_in_datagrams"].as_u64())
+            })
+            .collect()
+    }
+
+    fn flows(figures: bool, text: &str) -> Vec<(f64, Option<bool>)> {
+        let (mut crowd, start) = (Crowd::default(), Instant::now());
+        let looks = recorded(text).into_iter();
+        looks
+            .map(|(at, said, datagrams)| {
+                let now = start + Duration::from_secs_f64(at);
+                (at, crowd.look(now, said.as_ref().filter(|_| figures), datagrams, false))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_real_meeting_is_seen_while_it_lasts() {
+        // Three browsers from second 4 to second 31.
+        let meeting = include_str!("testdata/meeting.jsonl");
+        for (at, flows) in flows(true, meeting) {
+            let expected = (6.0..34.0).contains(&at);
+            assert_eq!(flows, Some(expected), "by the bridge, second {at}");
+        }
+        for (at, flows) in flows(false, meeting) {
+            let expected = match at {
+                ..3.0 => None,
+                36.0.. => Some(false),
+                _ => Some(true),
+            };
+            assert_eq!(flows, expected, "by the datagrams, second {at}");
+        }
+    }
+
+    #[test]
+    fn faults_of_an_empty_server_are_nobody() {
+        let faults = include_str!("testdata/faults.jsonl");
+        for figures in [true, false] {
+            for (at, flows) in flows(figures, faults) {
+                assert_ne!(flows, Some(true), "second {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_unknown() {
+        let (mut crowd, now) = (Crowd::default(), Instant::now());
+        assert_eq!(crowd.look(now, None, None, false), None);
+        assert_eq!(crowd.look(now, Some(&Traffic::default()), Some(5), false), None);
+        let later = now + WINDOW;
+        assert_eq!(crowd.look(later, Some(&Traffic::default()), Some(5), false), Some(false));
+        assert_eq!(crowd.look(later + WINDOW, None, Some(500), false), Some(true));
+        assert_eq!(crowd.look(later + WINDOW, None, None, false), None);
+    }
+
+    #[test]
+    fn muted_people_are_people_and_a_pair_past_the_bridge_is_not() {
+        let rates = |download, upload| Traffic {
+            packet_rate_download: Some(download),
+            packet_rate_upload: Some(upload),
+            ..Traffic::default()
+        };
+        let now = Instant::now();
+        for (download, upload, people) in
+            [(166.0, 39.0, true), (185.0, 175.0, true), (52.0, 11.0, true), (6.0, 1.0, false)]
+        {
+            let seen = Crowd::default().look(now, Some(&rates(download, upload)), None, true);
+            assert_eq!(seen, Some(people), "{download}/{upload}");
+        }
+    }
+
+    #[test]
+    fn reads_received_datagrams() {
+        let text = "Tcp: RtoAlgorithm\nTcp: 1\nUdp: NoPorts InDatagrams InErrors\nUdp: 3 4711 0\n";
+        assert_eq!(received_datagrams(&Fake::with(&[("/proc/net/snmp", text)])), Some(4711));
+        assert_eq!(received_datagrams(&Fake::default()), None);
+    }
+}
