@@ -34,3 +34,46 @@ pub(super) async fn people(address: SocketAddr, limit: Duration) -> Result<Optio
     let stats: Stats = serde_json::from_str(&answer.body).context("jicofo's statistics")?;
     Ok(stats.participants)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn saying(status: &'static str, body: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 2048]).await.unwrap();
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        address
+    }
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_soft_failure_is_a_doubt_and_a_hard_one_an_illness() {
+        let words = "Test conference failed to start due to timeout.";
+        let soft = saying("503 Service Unavailable", words).await;
+        let doubt = check(soft, LIMIT).await.unwrap().unwrap();
+        assert_eq!(doubt, format!("HTTP 503: {words}"));
+        let hard = saying("500 Internal Server Error", "No operational bridges available").await;
+        assert!(check(hard, LIMIT).await.is_err());
+        let well = saying("200 OK", "OK").await;
+        assert_eq!(check(well, LIMIT).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn people_are_unknown_when_it_does_not_say() {
+        let said = saying("200 OK", r#"{"participants":3,"conferences":1}"#).await;
+        assert_eq!(people(said, LIMIT).await.unwrap(), Some(3));
+        let silent = saying("200 OK", "{}").await;
+        assert_eq!(people(silent, LIMIT).await.unwrap(), None);
+    }
+}
