@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::health::Traffic;
+use crate::patience::STALL;
 use crate::system::{System, read_text};
 
 /// Packets a second, both ways, from which on somebody's media flows through the bridge. Measured with
@@ -30,6 +31,7 @@ pub struct Crowd {
     /// The newest count that is older than [`WINDOW`], and those since.
     counts: Vec<(Instant, u64)>,
     still: Option<bool>,
+    flowed: Option<Instant>,
 }
 
 impl Crowd {
@@ -48,15 +50,24 @@ impl Crowd {
         self.still = received
             .zip(packets)
             .map(|(datagrams, packets)| datagrams < STILL_RATE && packets < 1.0);
-        match packets {
+        let flows = match packets {
             Some(rate) => Some(rate >= PACKET_RATE + ours),
             None => received.map(|rate| rate >= DATAGRAM_RATE + ours),
+        };
+        if flows == Some(true) {
+            self.flowed = Some(now);
         }
+        flows
     }
 
     /// Whether at the last look nothing moved at all: whoever the bridge still counts has gone.
     pub fn is_still(&self) -> Option<bool> {
         self.still
+    }
+
+    /// Whether media flowed a moment ago: it stops while the bridge stalls, and people stay.
+    pub fn flowed_lately(&self, now: Instant) -> bool {
+        self.flowed.is_some_and(|flowed| now < flowed + STALL)
     }
 
     fn datagram_rate(&mut self, now: Instant, datagrams: Option<u64>) -> Option<f64> {
@@ -130,6 +141,17 @@ mod tests {
             };
             assert_eq!(flows, expected, "by the datagrams, second {at}");
         }
+    }
+
+    #[test]
+    fn people_are_inside_while_the_bridge_stalls() {
+        let (mut crowd, start) = (Crowd::default(), Instant::now());
+        assert_eq!(crowd.look(start, None, Some(0), false), None);
+        assert_eq!(crowd.look(start + WINDOW, None, Some(500), false), Some(true));
+        let stalled = start + 3 * WINDOW;
+        assert_eq!(crowd.look(stalled, None, Some(500), false), Some(false));
+        assert!(crowd.flowed_lately(start + WINDOW + Duration::from_secs(19)));
+        assert!(!crowd.flowed_lately(start + WINDOW + STALL));
     }
 
     #[test]

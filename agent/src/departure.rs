@@ -139,11 +139,11 @@ fn tell_of(life: &Life, drain: &Drain) {
     let inside = drain.people().map_or_else(|| "unknown".to_owned(), |people| people.to_string());
     let waiting = match drain.waiting() {
         0 => String::new(),
-        waiting => format!(", {waiting} in rooms without a bridge"),
+        waiting => format!(", {waiting} here and on no bridge"),
     };
     tracing::info!("people inside: {inside}{waiting}; at most {left} s left");
     let waiting = (drain.waiting() > 0)
-        .then(|| format!("{} people wait in a room that no bridge serves yet", drain.waiting()));
+        .then(|| format!("{} people are here and on no bridge yet", drain.waiting()));
     life.board.update(|status| status.missing.truncate(1));
     life.board
         .update(|status| status.missing.extend(waiting.map(|words| format!("drain: {words}"))));
@@ -151,9 +151,10 @@ fn tell_of(life: &Life, drain: &Drain) {
 
 async fn look(life: &Life, crowd: &mut Crowd) -> Sight {
     let endpoints = &life.node.machine.endpoints;
-    let (traffic, in_rooms) = tokio::join!(
+    let (domain, system) = (life.node.settings.domain.as_str(), life.node.system());
+    let (traffic, here) = tokio::join!(
         health::traffic(endpoints, ANSWER_LIMIT),
-        health::people_in_rooms(endpoints, ANSWER_LIMIT)
+        health::people_here(endpoints, domain, system, ANSWER_LIMIT)
     );
     let datagrams = received_datagrams(life.node.system());
     let media_flows = crowd.look(Instant::now(), traffic.as_ref().ok(), datagrams, false);
@@ -161,7 +162,7 @@ async fn look(life: &Life, crowd: &mut Crowd) -> Sight {
         Ok(traffic) => {
             life.board.update(|status| status.traffic = Some(traffic));
             let still = crowd.is_still();
-            Sight::People { inside: traffic.people(), in_rooms, media_flows, still }
+            Sight::People { inside: traffic.people(), here, media_flows, still }
         }
         Err(error) if error.is::<Refused>() && !is_active(life.node.system()).await => Sight::Gone,
         Err(_) => Sight::Silent { media_flows: media_flows == Some(true) },

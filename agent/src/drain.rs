@@ -12,11 +12,10 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// browser is back.
 const EMPTY_ROUNDS: u32 = 2;
 /// The bridge counts people for up to two minutes whom nobody signed off, because signalling broke or a
-/// browser died. When for so long nothing at all moved, or no media of people whom jicofo does not know, they
-/// have gone.
+/// browser died. When for so long nothing at all moved, or no media and nobody is connected, they have gone.
 const GHOST: Duration = Duration::from_secs(15);
-/// How long people are waited for who are in a room and on no bridge: alone, with others in the lobby
-/// perhaps, or talking past the bridge. Their meeting may begin any moment, or never.
+/// How long people are waited for who are connected and on no bridge: alone in a room, or in a lobby. Their
+/// meeting may begin any moment, or never.
 const WAITING: Duration = Duration::from_mins(5);
 
 /// Why the instance drains.
@@ -46,8 +45,8 @@ pub enum Sight {
     People {
         /// On the bridge.
         inside: Option<u32>,
-        /// In rooms, by jicofo's count, if it answers.
-        in_rooms: Option<u32>,
+        /// Connected, in rooms and lobbies, as far as anybody says.
+        here: Option<u32>,
         /// Whether media flows, as far as is known.
         media_flows: Option<bool>,
         /// Whether nothing at all moves, not even what keeps a way open.
@@ -137,7 +136,7 @@ impl Drain {
         self.people
     }
 
-    /// People in rooms whom no bridge serves, as seen last.
+    /// People who are here and on no bridge, as seen last.
     pub fn waiting(&self) -> u32 {
         self.waiting
     }
@@ -152,12 +151,12 @@ impl Drain {
         let mut empty = false;
         match sight {
             Sight::Gone => return Some(End::Gone),
-            Sight::People { inside, in_rooms, media_flows, still } => {
+            Sight::People { inside, here, media_flows, still } => {
                 self.silent_since = None;
-                let unknown = media_flows == Some(false) && in_rooms == Some(0);
+                let unknown = media_flows == Some(false) && here == Some(0);
                 let inside = self.without_ghosts(now, inside, unknown || still == Some(true));
                 self.people = inside;
-                self.waiting = in_rooms.unwrap_or(0).saturating_sub(inside.unwrap_or(0));
+                self.waiting = here.unwrap_or(0).saturating_sub(inside.unwrap_or(0));
                 empty = inside == Some(0) && !self.lets_begin(now);
             }
             Sight::Silent { media_flows: true } => self.silent_since = None,
@@ -209,7 +208,7 @@ mod tests {
     fn people(inside: u32) -> Sight {
         Sight::People {
             inside: Some(inside),
-            in_rooms: Some(inside),
+            here: Some(inside),
             media_flows: Some(inside > 0),
             still: Some(inside == 0),
         }
@@ -228,10 +227,10 @@ mod tests {
     fn whose_signalling_broke_is_not_waited_for_unless_media_flows() {
         // Prosody died and jicofo gave its meetings up; or it does not answer itself, and nothing moves; or
         // browsers died, whom Prosody has not missed yet.
-        for (in_rooms, moves) in [(Some(0), true), (None, false), (Some(3), false)] {
+        for (here, moves) in [(Some(0), true), (None, false), (Some(3), false)] {
             let sight = |media_flows: Option<bool>| Sight::People {
                 inside: Some(3),
-                in_rooms,
+                here,
                 media_flows,
                 still: media_flows.map(|flows| !flows && !moves),
             };
@@ -250,7 +249,7 @@ mod tests {
         let (mut drain, start) = begin();
         let quiet = Sight::People {
             inside: Some(2),
-            in_rooms: Some(2),
+            here: Some(2),
             media_flows: Some(false),
             still: Some(false),
         };
@@ -264,7 +263,7 @@ mod tests {
         let (mut drain, start) = begin();
         let alone = Sight::People {
             inside: Some(0),
-            in_rooms: Some(1),
+            here: Some(1),
             media_flows: Some(false),
             still: Some(false),
         };
@@ -280,8 +279,7 @@ mod tests {
     #[test]
     fn figures_that_are_missing_are_nobodys_absence() {
         let (mut drain, start) = begin();
-        let unknown =
-            Sight::People { inside: None, in_rooms: None, media_flows: None, still: None };
+        let unknown = Sight::People { inside: None, here: None, media_flows: None, still: None };
         assert_eq!(drain.look(start, unknown), None);
         assert_eq!(drain.look(at(start, 3599), unknown), None);
         assert_eq!(drain.look(at(start, 3600), unknown), Some(End::Limit(None)));

@@ -17,6 +17,9 @@ pub const FAILED_MEETINGS: u32 = 2;
 /// 3 to 5 s, after 13 (jicofo) or 21 s (bridge) on a machine with a load of five per processor, and jicofo's
 /// health moves every 10 s.
 pub const SETTLING: Duration = Duration::from_secs(30);
+/// So long after media last flowed people still count as inside: a component that stalled for up to 15 s
+/// costs nobody anything, while every restart but nginx's ends their meeting.
+pub const STALL: Duration = Duration::from_secs(20);
 /// The longest pause between two restarts of what is ill; the first is [`SETTLING`], each twice the last.
 pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// The same for what is not running at all: starting it once more cuts nobody, and what kept it away may

@@ -186,8 +186,9 @@ impl<'a> Watch<'a> {
     fn media_flows(&mut self, round: &Round) -> bool {
         let datagrams = received_datagrams(self.life.node.system());
         let probing = self.is_probing();
-        let flows = self.crowd.look(Instant::now(), round.traffic.as_ref(), datagrams, probing);
-        flows.unwrap_or(true)
+        let now = Instant::now();
+        let flows = self.crowd.look(now, round.traffic.as_ref(), datagrams, probing);
+        self.crowd.flowed_lately(now) || flows.unwrap_or(true)
     }
 
     /// Whether figures may show our own meeting.

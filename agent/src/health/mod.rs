@@ -6,6 +6,7 @@ mod jicofo;
 mod nginx;
 mod processes;
 mod prosody;
+mod sessions;
 mod videobridge;
 
 use std::fmt;
@@ -162,9 +163,18 @@ pub async fn traffic(endpoints: &Endpoints, limit: Duration) -> Result<Traffic> 
     videobridge::traffic(endpoints.videobridge, limit).await
 }
 
-/// People in rooms by jicofo's count; `None` when it does not say.
-pub async fn people_in_rooms(endpoints: &Endpoints, limit: Duration) -> Option<u32> {
-    jicofo::people(endpoints.jicofo, limit).await.ok().flatten()
+/// People who are here, on a bridge or not: connected to Prosody or, when its console is silent, in rooms
+/// by jicofo's count; `None` when neither says.
+pub async fn people_here(
+    endpoints: &Endpoints,
+    domain: &str,
+    system: &dyn System,
+    limit: Duration,
+) -> Option<u32> {
+    match sessions::people(system, domain, limit).await {
+        Ok(people) => Some(people),
+        Err(_) => jicofo::people(endpoints.jicofo, limit).await.ok().flatten(),
+    }
 }
 
 /// Tells the bridge to refuse new conferences and to exit when the last one has ended.
