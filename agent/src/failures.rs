@@ -45,7 +45,7 @@ impl Failure {
         }
     }
 
-    /// `3 0123456789ab`: how many launches in a row failed this way, and which way.
+    /// `3 0123456789abcdef`: how many launches in a row failed this way, and which way.
     fn tag(&self) -> String {
         format!("{} {}", self.times, self.way)
     }
@@ -70,7 +70,9 @@ fn way(cause: &str) -> String {
     let same: Vec<&str> =
         words.filter(|word| !word.chars().all(|c| c.is_ascii_hexdigit())).collect();
     let digest = Sha256::digest(same.join(" "));
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    format!("{:016x}", u64::from_be_bytes(first))
 }
 
 /// Counts this launch.

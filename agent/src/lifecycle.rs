@@ -120,15 +120,12 @@ impl Lifecycle {
             .set_value(value.map(str::to_owned))
             .propagate_at_launch(false)
             .build();
-        let done = match value {
-            Some(_) => {
-                let request = self.client.create_or_update_tags().tags(tag);
-                request.send().await.map(drop).map_err(aws::service)
-            }
-            None => {
-                let request = self.client.delete_tags().tags(tag);
-                request.send().await.map(drop).map_err(aws::service)
-            }
+        let done = if value.is_some() {
+            let request = self.client.create_or_update_tags().tags(tag);
+            request.send().await.map(drop).map_err(aws::service)
+        } else {
+            let request = self.client.delete_tags().tags(tag);
+            request.send().await.map(drop).map_err(aws::service)
         };
         done.with_context(|| format!("setting the tag `{key}` of `{}`", self.group))
     }

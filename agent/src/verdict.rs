@@ -130,7 +130,7 @@ impl Verdict {
     /// Whether the grace for people's media ends soon, and with it the instance.
     pub fn last_chance(&self, now: Instant) -> bool {
         let grace = self.policy.media_grace;
-        let before = grace - LAST_CHANCE.min(grace / 2);
+        let before = grace.saturating_sub(LAST_CHANCE.min(grace / 2));
         self.failing_since.is_some_and(|since| now - since >= before)
     }
 

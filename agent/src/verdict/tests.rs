@@ -118,7 +118,7 @@ fn while_media_flows_the_instance_stays_for_the_grace_and_no_longer() {
     }
     assert_eq!(verdict.weigh(start, &talking), None);
     assert!(matches!(verdict.weigh(at(start, 15), &talking), Some(Change::Unready(_))));
-    let left = POLICY.media_grace - HOPELESS;
+    let left = POLICY.media_grace.saturating_sub(HOPELESS);
     let waiting = Change::Waiting(vec!["jicofo: refused".into()], left);
     assert_eq!(verdict.weigh(at(start, 120), &talking), Some(waiting));
     assert!(!verdict.last_chance(at(start, 479)) && verdict.last_chance(at(start, 480)));
