@@ -14,6 +14,7 @@ pub mod ha_test;
 pub mod leftovers;
 pub mod local;
 pub mod names;
+pub mod partition;
 pub mod policy;
 pub mod resources;
 pub mod tags;

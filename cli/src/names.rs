@@ -1,6 +1,8 @@
 //! Every name and ARN AWS is given, derived from the deployment's name alone, so that a rerun on
 //! another machine finds what the first one made.
 
+use crate::partition::{PARTITIONS, Partition};
+
 /// Longest deployment name: an ALB or target group name holds 32 characters, an S3 bucket 63, and
 /// the names below append at most 12 (`CreateLoadBalancer`, `CreateTargetGroup`, S3 naming rules).
 pub const MAX_DEPLOYMENT_NAME: usize = 20;
@@ -43,15 +45,15 @@ impl Names {
         format!("{}-{role}", self.deployment)
     }
 
+    /// What is true of the region's partition. A region of none was refused when the configuration
+    /// was read.
+    pub fn facts(&self) -> &'static Partition {
+        Partition::of(&self.region).unwrap_or(&PARTITIONS[0])
+    }
+
     /// ARN partition of the region (IAM user guide, "IAM ARNs").
     pub fn partition(&self) -> &'static str {
-        if self.region.starts_with("cn-") {
-            "aws-cn"
-        } else if self.region.starts_with("us-gov-") {
-            "aws-us-gov"
-        } else {
-            "aws"
-        }
+        self.facts().id
     }
 
     /// ARN of a regional resource: `arn(service, "listener/app/…")`.
@@ -107,6 +109,9 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use jitsi_templates::settings::deployment_name;
+    use proptest::{prelude::*, sample};
+
     use super::*;
 
     #[test]
@@ -116,6 +121,33 @@ mod tests {
         assert!(longest.agent_bucket().len() <= 63, "S3 bucket naming rules");
         for name in [longest.deployer_user(), longest.launch_hook(), longest.terminate_hook()] {
             assert!(name.len() <= 32, "{name}");
+        }
+    }
+
+    proptest! {
+        // CreateLaunchTemplate (3 to 128), CreateSecurityGroup (not `sg-`), CreateLoadBalancer and
+        // CreateTargetGroup (32, no `internal-`, no hyphen at the ends), the bucket naming rules, IAM
+        // quotas (64 for users and roles, 128 for policies).
+        #[test]
+        fn every_name_of_an_accepted_deployment_is_one_aws_takes(
+            name in "(sg|sg-|xn--|sthree-|internal-|amzn-s3-demo-|)[a-z0-9-]{0,21}",
+            region in sample::select(PARTITIONS.iter().flat_map(|of| of.regions).copied().collect::<Vec<_>>()),
+            account in "[0-9]{12}",
+        ) {
+            if let Ok(name) = deployment_name(&name) {
+                let names = Names::new(&name, region, &account);
+                prop_assert!((3..=32).contains(&name.len()));
+                prop_assert!(!["internal-", "sg-"].iter().any(|kept| name.starts_with(kept)));
+                prop_assert!(name.starts_with(char::is_alphanumeric) && !name.ends_with('-'));
+                let bucket = names.agent_bucket();
+                prop_assert!((3..=63).contains(&bucket.len()));
+                prop_assert!(!["xn--", "sthree-", "amzn-s3-demo-"].iter().any(|kept| bucket.starts_with(kept)));
+                let endings = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
+                prop_assert!(!endings.iter().any(|kept| bucket.ends_with(kept)));
+                for derived in [names.deployer_user(), names.instance_role(), names.fault_injection_role()] {
+                    prop_assert!(derived.len() <= 64);
+                }
+            }
         }
     }
 

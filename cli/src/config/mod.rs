@@ -18,8 +18,7 @@ use jitsi_templates::settings::{self, Domain, InstanceSettings, Jitsi, Problem, 
 
 pub use overrides::Overrides;
 pub use types::{
-    CertificateArn, DeploymentName, Email, HostedZoneId, ImageId, InstanceType, Partition, Region,
-    Zone,
+    CertificateArn, DeploymentName, Email, HostedZoneId, ImageId, InstanceType, Region, Zone,
 };
 
 use crate::certificate::{self, CertificateFiles, Trust};
@@ -118,6 +117,14 @@ impl Network {
 }
 
 impl Config {
+    /// The hosted zone a requested certificate's validation record is kept in.
+    pub fn validation_zone(&self) -> Option<&HostedZoneId> {
+        match &self.certificate {
+            Certificate::Request { hosted_zone: Some(zone) } => Some(zone),
+            _ => self.hosted_zone.as_ref(),
+        }
+    }
+
     /// What the instance's agent is told; `hooks` are the names of the launch and terminate hook.
     pub fn instance_settings(
         &self,

@@ -128,7 +128,7 @@ fn a_flag_beats_the_file_and_is_named_in_messages() {
         Overrides::default().set("deployment", "region", "--region", Some(value.into()))
     };
     let config = load(&path, &region("us-gov-west-1"), Files::default()).unwrap().config;
-    assert_eq!(config.region.partition().as_str(), "aws-us-gov");
+    assert_eq!(config.region.partition().id, "aws-us-gov");
     let invalid = load(&path, &region("mars"), Files::default()).unwrap_err();
     assert_eq!(keys(&invalid.problems), ["--region"]);
 }

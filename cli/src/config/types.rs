@@ -4,6 +4,8 @@ use std::fmt;
 
 use jitsi_templates::settings;
 
+use crate::partition::{self, Partition};
+
 /// A checked text that reads as itself.
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident) => {
@@ -67,103 +69,34 @@ impl DeploymentName {
     }
 }
 
-/// Set of regions with accounts, endpoints and ARNs of its own (AWS general reference, "Partitions").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Partition {
-    /// `aws`
-    Commercial,
-    /// `aws-cn`
-    China,
-    /// `aws-us-gov`
-    GovCloud,
-    /// `aws-eusc`, the European Sovereign Cloud
-    EuropeanSovereign,
-}
-
-impl Partition {
-    /// The second field of every ARN.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Commercial => "aws",
-            Self::China => "aws-cn",
-            Self::GovCloud => "aws-us-gov",
-            Self::EuropeanSovereign => "aws-eusc",
-        }
-    }
-}
-
 impl Region {
-    /// Checks the shape of a region's name; whether it exists and is enabled, AWS says.
+    /// Checks the shape of a region's name and that its partition is one we deploy to; whether it
+    /// exists and is enabled, AWS says.
     pub fn parse(text: &str) -> Result<Self, String> {
         let region = settings::region(text)?;
-        if region.starts_with("us-iso") || region.starts_with("eu-iso") {
-            return Err("is in an isolated partition, which jitsi-aws does not know".into());
-        }
-        Ok(Self(region))
+        let Some(partition) = Partition::of(&region) else {
+            let nearest = partition::misspelt(&region).unwrap_or("eu-central-1");
+            return Err(format!(
+                "is in no partition the AWS SDK knows; did you mean \"{nearest}\"?"
+            ));
+        };
+        partition.refused.map_or(Ok(Self(region)), |reason| Err(reason.into()))
     }
 
     /// The partition the region lies in.
-    pub fn partition(&self) -> Partition {
-        match self.0.split('-').next() {
-            Some("cn") => Partition::China,
-            Some("eusc") => Partition::EuropeanSovereign,
-            _ if self.0.starts_with("us-gov-") => Partition::GovCloud,
-            _ => Partition::Commercial,
-        }
+    ///
+    /// # Panics
+    /// Never: a region without one was refused when it was read.
+    #[expect(clippy::expect_used, reason = "checked by `parse`")]
+    pub fn partition(&self) -> &'static Partition {
+        Partition::of(&self.0).expect("a region that was checked")
     }
 
-    /// The known region this one is probably a misspelling of; `None` when it is known itself. AWS
-    /// adds regions, so an unknown one is no error.
+    /// The known region this one is probably a misspelling of; `None` when it is known itself.
     pub fn misspelt(&self) -> Option<&'static str> {
-        if KNOWN_REGIONS.contains(&self.as_str()) {
-            return None;
-        }
-        settings::reader::nearest(self.as_str(), KNOWN_REGIONS.iter().copied())
+        partition::misspelt(&self.0)
     }
 }
-
-/// Regions of 2026 (AWS general reference, "Regions and endpoints"), to find misspellings with.
-const KNOWN_REGIONS: &[&str] = &[
-    "af-south-1",
-    "ap-east-1",
-    "ap-east-2",
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-south-2",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ap-southeast-3",
-    "ap-southeast-4",
-    "ap-southeast-5",
-    "ap-southeast-6",
-    "ap-southeast-7",
-    "ca-central-1",
-    "ca-west-1",
-    "cn-north-1",
-    "cn-northwest-1",
-    "eu-central-1",
-    "eu-central-2",
-    "eu-north-1",
-    "eu-south-1",
-    "eu-south-2",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "eusc-de-east-1",
-    "il-central-1",
-    "me-central-1",
-    "me-south-1",
-    "mx-central-1",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-gov-east-1",
-    "us-gov-west-1",
-    "us-west-1",
-    "us-west-2",
-];
 
 impl Zone {
     /// Checks an availability zone's name; with a region, that it lies there.
@@ -280,11 +213,8 @@ impl CertificateArn {
                 "is in {arn_region}; the load balancer in {region} can only use a certificate there"
             ));
         }
-        if partition != region.partition().as_str() {
-            return Err(format!(
-                "must begin with arn:{}: in {region}",
-                region.partition().as_str()
-            ));
+        if partition != region.partition().id {
+            return Err(format!("must begin with arn:{}: in {region}", region.partition().id));
         }
         Ok(Self(text.to_owned()))
     }

@@ -77,7 +77,7 @@ impl Resource for Group {
                 ])
                 .when(json!({ "ArnLike": { "ec2:LaunchTemplate": ec2("launch-template") } })),
             Permission::write(&["iam:PassRole"]).on([names.iam_arn("role", &names.instance_role())]).when(
-                json!({ "StringEquals": { "iam:PassedToService": format!("ec2.{}", dns_suffix(names)) } }),
+                json!({ "StringEquals": { "iam:PassedToService": names.facts().ec2_principals() } }),
             ),
         ]
     }
@@ -224,10 +224,6 @@ impl Resource for Group {
         })
         .await
     }
-}
-
-fn dns_suffix(names: &Names) -> &'static str {
-    if names.partition() == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
 fn specification(template: &str) -> LaunchTemplateSpecification {

@@ -35,6 +35,11 @@ impl Resource for ExperimentRole {
         role::permissions(names)
     }
 
+    /// Where there is no FIS, IAM would refuse a role for it (`MalformedPolicyDocument`).
+    fn wanted(&self, cx: &Cx) -> bool {
+        cx.names.facts().fault_injection
+    }
+
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
         role(&cx.names).find(cx).await
     }

@@ -63,6 +63,10 @@ impl Resource for ServiceLinkedRole {
         ]
     }
 
+    fn wanted(&self, cx: &Cx) -> bool {
+        !matches!(self, Self::FaultInjection) || cx.names.facts().fault_injection
+    }
+
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
         let path = format!("/aws-service-role/{}/", self.service());
         let roles = cx.aws.iam.list_roles().path_prefix(path).into_paginator().items().send();

@@ -4,17 +4,39 @@
 /// of which 12 are left for the role a resource's name ends in.
 pub const DEPLOYMENT_NAME_LIMIT: usize = 20;
 
-/// Whether `name` can begin every name AWS is given: lower-case letters, digits and hyphens.
+/// Shortest deployment name: the launch template has it as its own (EC2 API, `CreateLaunchTemplate`).
+const DEPLOYMENT_NAME_MINIMUM: usize = 3;
+
+/// What AWS keeps for itself at the beginning of a name that begins with the deployment's, and whose
+/// name that is.
+const RESERVED: [(&str, &str); 5] = [
+    ("amzn-s3-demo-", "a bucket's name (S3 user guide, \"General purpose bucket naming rules\")"),
+    ("internal-", "a load balancer's name (ELB API, `CreateLoadBalancer`)"),
+    ("sg-", "a security group's name (EC2 API, `CreateSecurityGroup`)"),
+    ("sthree-", "a bucket's name (S3 user guide, \"General purpose bucket naming rules\")"),
+    ("xn--", "a bucket's name (S3 user guide, \"General purpose bucket naming rules\")"),
+];
+
+/// Whether `name` can begin every name AWS is given: lower-case letters, digits and hyphens. Says
+/// everything that is wrong with it.
 pub fn deployment_name(name: &str) -> Result<String, String> {
     let allowed = "lower-case letters, digits and hyphens";
     if name.is_empty() {
         return Err(format!("is empty; write a short name of {allowed}, such as \"jitsi\""));
     }
-    if name.len() > DEPLOYMENT_NAME_LIMIT {
-        return Err(format!(
-            "has {} characters; at most {DEPLOYMENT_NAME_LIMIT}, because a load balancer's name \
-             begins with it and AWS ends that at 32",
-            name.chars().count()
+    let length = name.chars().count();
+    let mut wrong = Vec::new();
+    if length < DEPLOYMENT_NAME_MINIMUM {
+        let characters = if length == 1 { "1 character" } else { "2 characters" };
+        wrong.push(format!(
+            "has {characters}; at least {DEPLOYMENT_NAME_MINIMUM}, because a launch template's name \
+             needs them"
+        ));
+    }
+    if length > DEPLOYMENT_NAME_LIMIT {
+        wrong.push(format!(
+            "has {length} characters; at most {DEPLOYMENT_NAME_LIMIT}, because a load balancer's name \
+             begins with it and AWS ends that at 32"
         ));
     }
     if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
@@ -27,18 +49,19 @@ pub fn deployment_name(name: &str) -> Result<String, String> {
             Ok(tame) => format!(", such as \"{tame}\""),
             Err(_) => String::new(),
         };
-        return Err(format!("may hold {allowed} only{guess}"));
-    }
-    if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return Err("must begin with a letter".into());
+        wrong.push(format!("may hold {allowed} only{guess}"));
+    } else if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        wrong.push("must begin with a letter".into());
     }
     if name.ends_with('-') {
-        return Err("must not end with a hyphen: AWS refuses such load balancer names".into());
+        wrong.push("must not end with a hyphen: AWS refuses such load balancer names".into());
     }
-    if name.starts_with("internal-") {
-        return Err("must not begin with \"internal-\": AWS keeps that for itself".into());
+    for (prefix, whose) in RESERVED {
+        if name.starts_with(prefix) {
+            wrong.push(format!("must not begin with \"{prefix}\": AWS keeps that in {whose}"));
+        }
     }
-    Ok(name.to_owned())
+    if wrong.is_empty() { Ok(name.to_owned()) } else { Err(wrong.join("; and it ")) }
 }
 
 /// Whether `region` has the shape of a region's name; AWS adds regions, so no list decides.
