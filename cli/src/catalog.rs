@@ -85,11 +85,11 @@ pub fn catalog(config: &Config) -> Vec<Entry> {
         row(ZoneOutage,               &[FaultInjectionRole, SubnetA, SubnetB, AutoScalingGroup], LeftOutage),
 
         // 02 lb
-        row(Certificate,              &[], SiteCertificate),
+        row(Certificate,              &[], SiteCertificate { zone: config.validation_zone().cloned() }),
         row(LoadBalancer,             &[LoadBalancingServiceRole, SubnetA, SubnetB, AlbSecurityGroup, InternetGateway], Alb),
         row(HttpsListener,            &[LoadBalancer, Certificate, TargetGroup], Listener::Https),
         row(HttpListener,             &[LoadBalancer], Listener::Http),
-        row(AliasRecord,              &[LoadBalancer], Alias),
+        row(AliasRecord,              &[LoadBalancer], Alias { zone: config.hosted_zone.clone() }),
         row(ElbHealthCheck,           &[AutoScalingGroup, HttpsListener], ElbHealth),
 
         // 03 monitoring

@@ -1,10 +1,12 @@
 //! IAM policies derived from what the resources say their calls need: exact actions, narrowed to
 //! our own resources where the service supports it; and how to tell two policies apart.
 
+mod implied;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jitsi_templates::settings::Authentication;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::engine::{Drift, Entry, Stage};
 use crate::names::Names;
@@ -90,7 +92,7 @@ pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: 
         permissions.extend_from_slice(probing);
         let iam = of_stage(catalog, Stage::Iam, names);
         permissions.extend(iam.into_iter().filter(|permission| !permission.write));
-        permissions.push(Permission::read(&["sts:GetCallerIdentity", "tag:GetResources"]));
+        permissions.push(Permission::read(&["tag:GetResources"]));
     }
     document(&permissions)
 }
@@ -98,13 +100,15 @@ pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: 
 /// What whoever runs `setup iam`, and `setup delete` with the IAM part, must be allowed for it.
 pub fn admin(catalog: &[Entry], names: &Names) -> Value {
     let mut permissions = of_stage(catalog, Stage::Iam, names);
-    permissions.push(Permission::read(&["sts:GetCallerIdentity", "tag:GetResources"]));
+    permissions.push(Permission::read(&["tag:GetResources"]));
     document(&permissions)
 }
 
 fn of_stage(catalog: &[Entry], stage: Stage, names: &Names) -> Vec<Permission> {
     let own = catalog.iter().filter(|entry| entry.key.stage() == stage);
-    own.flat_map(|entry| entry.resource.permissions(names)).collect()
+    let mut permissions: Vec<_> = own.flat_map(|entry| entry.resource.permissions(names)).collect();
+    permissions.extend(implied::by(&permissions));
+    permissions
 }
 
 /// What reading the secrets of the site takes: of the instance, and of who probes it from outside.
@@ -153,8 +157,9 @@ pub fn document(permissions: &[Permission]) -> Value {
     json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() })
 }
 
-/// Whether two policies say the same: the order of statements, actions and resources means
-/// nothing, and a list of one is that one.
+/// Whether two policies say the same, however AWS writes them down: the order of statements, actions
+/// and resources means nothing, a list of one is that one, an account is its root's ARN, conditions
+/// hold text, and actions have no letter case (IAM user guide, "IAM JSON policy elements reference").
 pub fn same(one: &Value, other: &Value) -> bool {
     normal(one) == normal(other)
 }
@@ -202,20 +207,50 @@ fn list(value: &Value) -> &[Value] {
     }
 }
 
-fn normal(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => {
-            let mut items: Vec<Value> = items.iter().map(normal).collect();
-            items.sort_by_cached_key(Value::to_string);
-            if items.len() == 1 { items.remove(0) } else { Value::Array(items) }
-        }
-        Value::Object(fields) => {
-            let fields: Map<String, Value> =
-                fields.iter().map(|(key, value)| (key.clone(), normal(value))).collect();
-            Value::Object(fields)
-        }
-        other => other.clone(),
-    }
+fn normal(policy: &Value) -> Value {
+    let mut statements: Vec<Value> = list(&policy["Statement"]).iter().map(statement).collect();
+    statements.sort_by_cached_key(Value::to_string);
+    statements.dedup();
+    json!({ "Version": policy["Version"], "Statement": statements })
+}
+
+/// A statement without its name, which nothing depends on, and with every value as a sorted list.
+fn statement(statement: &Value) -> Value {
+    let Value::Object(fields) = statement else { return statement.clone() };
+    let fields = fields.iter().filter(|(name, _)| *name != "Sid");
+    let normal = fields.map(|(name, value)| {
+        let value = match name.as_str() {
+            "Action" | "NotAction" => texts(value, |action| action.to_ascii_lowercase()),
+            "Principal" | "NotPrincipal" if value == "*" => json!({ "AWS": ["*"] }),
+            "Principal" | "NotPrincipal" => each_field(value, |one| texts(one, principal)),
+            "Condition" => {
+                each_field(value, |keys| each_field(keys, |one| texts(one, str::to_owned)))
+            }
+            _ => texts(value, str::to_owned),
+        };
+        (name.clone(), value)
+    });
+    Value::Object(normal.collect())
+}
+
+fn each_field(value: &Value, normal: impl Fn(&Value) -> Value) -> Value {
+    let Value::Object(fields) = value else { return value.clone() };
+    Value::Object(fields.iter().map(|(name, value)| (name.clone(), normal(value))).collect())
+}
+
+/// A sorted list of texts, nothing twice: numbers and truth values may be written without quotes.
+fn texts(value: &Value, normal: impl Fn(&str) -> String) -> Value {
+    let texts: BTreeSet<String> = list(value)
+        .iter()
+        .map(|one| one.as_str().map_or_else(|| normal(&one.to_string()), &normal))
+        .collect();
+    json!(texts)
+}
+
+/// An account as IAM returns it: the ARN of its root.
+fn principal(principal: &str) -> String {
+    let arn = principal.strip_suffix(":root").and_then(|arn| arn.strip_prefix("arn:"));
+    arn.and_then(|arn| arn.rsplit(':').next()).unwrap_or(principal).to_owned()
 }
 
 #[cfg(test)]
@@ -344,6 +379,42 @@ mod tests {
         let other = json!({ "Statement": [{ "Action": ["a:D"] }, { "Action": ["a:C", "a:B"], "Resource": "*" }] });
         assert!(same(&one, &other));
         assert_eq!(drift("permissions", &one, &other), None);
+    }
+
+    // What IAM and S3 make of a document between putting and getting it.
+    #[test]
+    fn a_policy_read_back_normalised_is_the_same() {
+        let sent = json!({ "Version": "2012-10-17", "Statement": [{
+            "Sid": "Ours", "Effect": "Allow", "Principal": { "AWS": ["123456789012"] },
+            "Action": ["sts:AssumeRole"], "Resource": ["b", "a"],
+            "Condition": { "Bool": { "aws:SecureTransport": [true] },
+                           "NumericLessThan": { "aws:MultiFactorAuthAge": 300 } },
+        }] });
+        let read = json!({ "Statement": {
+            "Condition": { "NumericLessThan": { "aws:MultiFactorAuthAge": "300" },
+                           "Bool": { "aws:SecureTransport": "true" } },
+            "Resource": ["a", "b"], "Action": "sts:assumerole", "Effect": "Allow",
+            "Principal": { "AWS": "arn:aws:iam::123456789012:root" },
+        }, "Version": "2012-10-17" });
+        assert_eq!(drift("trust", &sent, &read), None);
+
+        let anybody = json!({ "Version": "2012-10-17", "Statement": { "Principal": "*" } });
+        let same_anybody =
+            json!({ "Version": "2012-10-17", "Statement": [{ "Principal": { "AWS": "*" } }] });
+        assert!(same(&anybody, &same_anybody));
+    }
+
+    #[test]
+    fn what_means_something_else_is_a_difference() {
+        let policy = |effect: &str, principal: &str, version: &str| {
+            json!({ "Version": version, "Statement": [{
+                "Effect": effect, "Principal": { "AWS": principal }, "Action": "s3:GetObject" }] })
+        };
+        let one = policy("Allow", "123456789012", "2012-10-17");
+        assert!(!same(&one, &policy("Deny", "123456789012", "2012-10-17")));
+        assert!(!same(&one, &policy("Allow", "210987654321", "2012-10-17")));
+        assert!(!same(&one, &policy("Allow", "123456789012", "2008-10-17")));
+        assert!(!same(&one, &policy("Allow", "arn:aws:iam::123456789012:user/root", "2012-10-17")));
     }
 
     #[test]

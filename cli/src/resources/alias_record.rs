@@ -12,6 +12,7 @@ use super::{
     route53::{self, change, records, same_name},
 };
 use crate::{
+    config::HostedZoneId,
     cx::Cx,
     engine::{Found, Key, Resource},
     names::Names,
@@ -20,7 +21,10 @@ use crate::{
 };
 
 /// The alias record.
-pub struct Alias;
+pub struct Alias {
+    /// The configured zone, for the rights.
+    pub zone: Option<HostedZoneId>,
+}
 
 #[async_trait]
 impl Resource for Alias {
@@ -29,7 +33,7 @@ impl Resource for Alias {
     }
 
     fn permissions(&self, names: &Names) -> Vec<Permission> {
-        route53::permissions(names, "A")
+        route53::permissions(names, self.zone.as_ref(), "A")
     }
 
     fn wanted(&self, cx: &Cx) -> bool {

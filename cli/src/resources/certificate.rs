@@ -17,7 +17,7 @@ use self::list::{NOT_FOUND, describe};
 use super::route53;
 use crate::{
     aws::Answer,
-    config::Certificate,
+    config::{Certificate, HostedZoneId},
     cx::Cx,
     engine::{Found, Key, Resource},
     names::Names,
@@ -27,7 +27,10 @@ use crate::{
 };
 
 /// The certificate of the deployment's domain.
-pub struct SiteCertificate;
+pub struct SiteCertificate {
+    /// The zone the validation record is kept in, for the rights.
+    pub zone: Option<HostedZoneId>,
+}
 
 #[async_trait]
 impl Resource for SiteCertificate {
@@ -51,7 +54,7 @@ impl Resource for SiteCertificate {
                 .on_ours(names),
             Permission::write(&["acm:RequestCertificate"]).tagging_ours(names),
         ];
-        permissions.extend(route53::permissions(names, "CNAME"));
+        permissions.extend(route53::permissions(names, self.zone.as_ref(), "CNAME"));
         permissions
     }
 

@@ -124,23 +124,37 @@ fn document(names: &Names, domain: &str, alb: &str, targets: &str) -> Value {
         json!(["AWS/ApplicationELB", metric, "TargetGroup", targets, "LoadBalancer", alb])
     };
     let ec2 = |metric: &str| json!(["AWS/EC2", metric, "AutoScalingGroupName", group]);
+    // EC2 measures every five minutes unless paid for more (EC2 user guide, "Basic monitoring"): drawn
+    // finer, the line would be dots.
+    let (minute, basic) = (60, 300);
     let graphs = [
-        ("Meetings", "Maximum", vec![agent("Conferences"), agent("Participants")]),
-        ("A meeting can be held", "Minimum", vec![agent("Ready"), agent("MeetingHeld")]),
-        ("Stress of the videobridge", "Maximum", vec![agent("StressLevel")]),
-        ("Media (kbit/s)", "Average", vec![agent("BitRateDownload"), agent("BitRateUpload")]),
-        ("Media that did not get through", "Sum", vec![agent("IceFailed")]),
-        ("Processor (%)", "Average", vec![ec2("CPUUtilization")]),
-        ("Healthy hosts", "Minimum", vec![target("HealthyHostCount")]),
-        ("Errors", "Sum", vec![elb("HTTPCode_ELB_5XX_Count"), target("HTTPCode_Target_5XX_Count")]),
-        ("Requests", "Sum", vec![elb("RequestCount")]),
+        ("Meetings", "Maximum", minute, vec![agent("Conferences"), agent("Participants")]),
+        ("A meeting can be held", "Minimum", minute, vec![agent("Ready"), agent("MeetingHeld")]),
+        ("Stress of the videobridge", "Maximum", minute, vec![agent("StressLevel")]),
+        (
+            "Media (kbit/s)",
+            "Average",
+            minute,
+            vec![agent("BitRateDownload"), agent("BitRateUpload")],
+        ),
+        ("Media that did not get through", "Sum", minute, vec![agent("IceFailed")]),
+        ("Processor (%)", "Average", basic, vec![ec2("CPUUtilization")]),
+        ("Healthy hosts", "Minimum", minute, vec![target("HealthyHostCount")]),
+        (
+            "Errors",
+            "Sum",
+            minute,
+            vec![elb("HTTPCode_ELB_5XX_Count"), target("HTTPCode_Target_5XX_Count")],
+        ),
+        ("Requests", "Sum", minute, vec![elb("RequestCount")]),
     ];
     // A dashboard is 24 columns wide: three graphs in a row under two rows of text.
     let mut widgets = vec![json!({
         "type": "text", "x": 0, "y": 0, "width": 24, "height": 2,
         "properties": { "markdown": format!("## https://{domain}\n{}", marker(names)) },
     })];
-    widgets.extend(graphs.into_iter().enumerate().map(|(place, (title, statistic, metrics))| {
+    widgets
+        .extend(graphs.into_iter().enumerate().map(|(place, (title, statistic, period, metrics))| {
         json!({
             "type": "metric", "x": place % 3 * 8, "y": 2 + place / 3 * 6, "width": 8, "height": 6,
             "properties": {
@@ -148,7 +162,7 @@ fn document(names: &Names, domain: &str, alb: &str, targets: &str) -> Value {
                 "region": names.region(),
                 "view": "timeSeries",
                 "stat": statistic,
-                "period": 60,
+                "period": period,
                 "metrics": metrics,
             },
         })
@@ -171,6 +185,16 @@ mod tests {
         assert_eq!(owner(&names("jitsi"), &body), Owner::Ours);
         assert_ne!(owner(&names("jitsi-2"), &body), Owner::Ours);
         assert_ne!(owner(&names("jitsi"), &json!({ "widgets": [] })), Owner::Ours);
+    }
+
+    #[test]
+    fn what_ec2_measures_every_five_minutes_is_drawn_so() {
+        let body = document(&names("jitsi"), "meet.example.org", "a", "t");
+        let widgets = body["widgets"].as_array().unwrap();
+        for widget in widgets.iter().filter(|widget| widget["type"] == "metric") {
+            let basic = widget["properties"]["metrics"].to_string().contains("AWS/EC2");
+            assert_eq!(widget["properties"]["period"], if basic { 300 } else { 60 }, "{widget}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! else attached, a company's guard rails for instance, are shown and left alone: detaching them
 //! would fight whoever did it.
 
+mod belongings;
+
 use anyhow::Result;
 use async_trait::async_trait;
 use aws_sdk_iam::types::AttachedPolicy;
@@ -35,15 +37,14 @@ impl Resource for User {
                 "iam:AttachUserPolicy",
                 "iam:CreateUser",
                 "iam:DeleteUser",
-                "iam:DeleteUserPolicy",
                 "iam:DetachUserPolicy",
-                "iam:ListGroupsForUser",
-                "iam:ListUserPolicies",
                 "iam:TagUser",
             ])
             .on(user()),
-            Permission::write(&["iam:RemoveUserFromGroup"]),
         ]
+        .into_iter()
+        .chain(belongings::permissions(names))
+        .collect()
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
@@ -101,24 +102,7 @@ impl Resource for User {
             let answer = iam.detach_user_policy().user_name(user).policy_arn(arn).send().await;
             answer.unless(ABSENT, format!("detaching {arn} from IAM user `{user}`"))?;
         }
-        // We make no inline policies and no groups, but a user with either cannot be deleted.
-        let inline = iam.list_user_policies().user_name(user).into_paginator().items().send();
-        let inline = inline.try_collect().await;
-        let inline =
-            inline.unless(ABSENT, format!("listing the inline policies of IAM user `{user}`"))?;
-        for policy in inline.unwrap_or_default() {
-            let answer = iam.delete_user_policy().user_name(user).policy_name(&policy).send().await;
-            answer.unless(ABSENT, format!("deleting `{policy}` of IAM user `{user}`"))?;
-        }
-        let groups = iam.list_groups_for_user().user_name(user).into_paginator().items().send();
-        let groups = groups.try_collect().await;
-        let groups = groups.unless(ABSENT, format!("listing the groups of IAM user `{user}`"))?;
-        for group in groups.unwrap_or_default() {
-            let group = group.group_name();
-            let call = iam.remove_user_from_group().user_name(user).group_name(group);
-            let answer = call.send().await;
-            answer.unless(ABSENT, format!("taking IAM user `{user}` out of group `{group}`"))?;
-        }
+        belongings::take_off(cx, user).await?;
         settled(cx, &Key::DeployerUser, || async {
             let answer = iam.delete_user().user_name(user).send().await;
             answer.unless(ABSENT, format!("deleting IAM user `{user}`"))

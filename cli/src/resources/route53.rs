@@ -4,16 +4,22 @@ use anyhow::Result;
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecordSet};
 use serde_json::json;
 
-use crate::{aws::Answer, cx::Cx, names::Names, policy::Permission};
+use crate::{aws::Answer, config::HostedZoneId, cx::Cx, names::Names, policy::Permission};
 
-/// What it takes to look at records and change those of one type.
-pub(super) fn permissions(names: &Names, kind: &str) -> Vec<Permission> {
-    let zones = || [format!("arn:{}:route53:::hostedzone/*", names.partition())];
+/// What it takes to look at records of the configured hosted zone and change those of one type;
+/// nothing where none is configured.
+pub(super) fn permissions(
+    names: &Names,
+    zone: Option<&HostedZoneId>,
+    kind: &str,
+) -> Vec<Permission> {
+    let Some(zone) = zone else { return Vec::new() };
+    let zone = || [format!("arn:{}:route53:::hostedzone/{zone}", names.partition())];
     let types = "route53:ChangeResourceRecordSetsRecordTypes";
     vec![
-        Permission::read(&["route53:ListResourceRecordSets"]).on(zones()),
+        Permission::read(&["route53:ListResourceRecordSets"]).on(zone()),
         Permission::write(&["route53:ChangeResourceRecordSets"])
-            .on(zones())
+            .on(zone())
             .when(json!({ "ForAllValues:StringEquals": { types: [kind] } })),
     ]
 }

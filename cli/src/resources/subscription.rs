@@ -98,8 +98,14 @@ impl Resource for FormerSubscribers {
         cx.names.deployment().to_owned()
     }
 
-    fn permissions(&self, _: &Names) -> Vec<Permission> {
-        Vec::new() // those of `Subscription`
+    /// Asked for also where nobody is to get mail any more: then there is no `Subscription`.
+    fn permissions(&self, names: &Names) -> Vec<Permission> {
+        vec![
+            Permission::read(&["sns:ListSubscriptionsByTopic"])
+                .on([names.arn("sns", names.deployment())]),
+            // Cannot be narrowed (Service Authorization Reference, "Amazon SNS").
+            Permission::write(&["sns:Unsubscribe"]),
+        ]
     }
 
     fn wanted(&self, _: &Cx) -> bool {

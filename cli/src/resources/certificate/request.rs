@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     aws::Answer,
-    config::Certificate,
     cx::Cx,
     engine::{Found, Key, Stage},
     error::Hinted,
@@ -112,11 +111,7 @@ pub(super) async fn withdraw(cx: &Cx, detail: &CertificateDetail) -> Result<()> 
     if others {
         return Ok(());
     }
-    let zone = match &cx.config.certificate {
-        Certificate::Request { hosted_zone: Some(zone) } => Some(zone),
-        _ => cx.config.hosted_zone.as_ref(),
-    };
-    let Some(zone) = zone else {
+    let Some(zone) = cx.config.validation_zone() else {
         let line = zone_line(record);
         cx.note(&Key::Certificate, format!("the DNS record `{line}` is needed no longer"));
         return Ok(());
