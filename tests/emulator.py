@@ -10,9 +10,11 @@ import threading
 import time
 
 import fis_tags
+import service_passwords
 from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from rpc_v2_cbor import RpcV2Cbor
+from strict.layer import Strict
 from werkzeug.serving import make_server
 
 # With IAM enforcement on, only rights are checked: signatures are the SDKs' own affair, and a
@@ -31,6 +33,7 @@ def _with_iam_prefix(self, *args, **kwargs):
 
 IAMRequestBase.__init__ = _with_iam_prefix
 fis_tags.install()
+service_passwords.install()
 
 
 def delayed(app, seconds):
@@ -48,7 +51,7 @@ def main():
     parser.add_argument("--delay-ms", type=float, default=0)
     options = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    app = RpcV2Cbor(DomainDispatcherApplication(create_backend_app))
+    app = Strict(RpcV2Cbor(DomainDispatcherApplication(create_backend_app)))
     if options.delay_ms:
         app = delayed(app, options.delay_ms / 1000)
     server = make_server("127.0.0.1", 0, app, threaded=True)

@@ -151,6 +151,22 @@ pub fn post(endpoint: &str, path: &str, kind: &str, body: &str) {
     assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
 }
 
+/// Asks the emulator itself for a document, such as `/strict/<account>`.
+///
+/// # Panics
+/// When it does not answer.
+pub fn get(endpoint: &str, path: &str) -> String {
+    let address = endpoint.strip_prefix("http://").expect("an address");
+    let mut stream = TcpStream::connect(address).expect("the emulator listens");
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+        .expect("the emulator reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the emulator answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
+    assert!(head.contains(" 200 "), "{head}");
+    body.to_owned()
+}
+
 /// Where cargo puts the binaries of this build: `target/debug`.
 ///
 /// # Panics

@@ -1,42 +1,24 @@
-//! Least privilege, proven both ways with the emulator's IAM enforcement on: as the deployer the
-//! whole life passes, and its policies allow nothing that is not called.
-//!
-//! The emulator matches actions, but neither resources nor conditions, so the policies are widened
-//! to `*` before enforcement; what narrows them is tested where the policies are made.
+//! Least privilege, proven both ways. Before the emulator stands a layer that asks of every call what
+//! IAM asks on AWS, with real things, tags and conditions, and refuses what no policy allows
+//! (`tests/strict`): so every test's whole life passes as the deployer or fails. Here it does everything
+//! it ever does, and afterwards no grant may be left that nothing used.
 
-use std::collections::BTreeSet;
-
-use aws_sdk_iam::{Client, types::PolicyScopeType};
+use aws_sdk_iam::Client;
 use jitsi_aws_tests::{
-    deployment::{Call, Deployment, Run},
-    emulator::{Account, Emulator, post},
+    deployment::Deployment,
+    emulator::{Account, Emulator, get},
 };
 use serde_json::{Value, json};
 
-use crate::{drift, harm, properties::decode};
+use crate::{drift, harm};
 
-/// Allowed, but not seen here: AWS asks for these on behalf of another call, or the emulator is too
-/// quick for the call to be needed.
-const UNSEEN: [(&str, &str); 16] = [
-    ("autoscaling:CreateOrUpdateTags", "tags in CreateAutoScalingGroup"),
+/// Allowed, but not seen here: the emulator is too quick for the call to be needed.
+const UNSEEN: [(&str, &str); 5] = [
     ("autoscaling:DescribeScalingActivities", "while an instance is being launched"),
     ("cloudwatch:GetMetricStatistics", "looking on during a failover test"),
-    ("cloudwatch:TagResource", "tags in PutMetricAlarm"),
-    ("ec2:CreateTags", "tags in EC2's create calls"),
     ("ec2:GetConsoleOutput", "while an instance boots during a failover test"),
-    ("ec2:RunInstances", "CreateAutoScalingGroup with a launch template"),
-    (
-        "ec2:TerminateInstances",
-        "killing the instance; when the emptied group has not ended its own yet",
-    ),
-    ("elasticloadbalancing:AddTags", "tags in the create calls of load balancing"),
+    ("ec2:TerminateInstances", "when the emptied group has not ended its own yet"),
     ("elasticloadbalancing:DescribeTargetHealth", "looking on during a failover test"),
-    ("events:TagResource", "tags in PutRule"),
-    ("fis:TagResource", "tags in CreateExperimentTemplate and StartExperiment"),
-    ("iam:PassRole", "the launch template's instance profile, the experiment's role"),
-    ("s3:DeleteObjectVersion", "DeleteObjects with versions"),
-    ("s3:PutObjectTagging", "tags in PutObject"),
-    ("sns:TagResource", "tags in CreateTopic"),
 ];
 
 #[tokio::test]
@@ -44,18 +26,12 @@ async fn the_deployer_may_do_exactly_what_it_does() {
     let emulator = Emulator::start();
     let admin = administrator(&emulator).await;
     let sdk = admin.sdk();
-    let iam = Client::new(&sdk);
     let jitsi = Deployment::new(admin, "jitsi");
     jitsi.succeed(&["setup", "iam"]);
-    let allowed = widen(&iam).await;
-    post(emulator.endpoint(), "/moto-api/reset-auth", "text/plain", "0"); // from now on policies count
-
-    let mut runs = vec![
-        jitsi.succeed(&["setup", "instances"]),
-        jitsi.succeed(&["setup", "lb"]),
-        jitsi.succeed(&["setup", "monitoring"]),
-    ];
-    let harms = harm::all(&jitsi).await;
+    for stage in ["instances", "lb", "monitoring"] {
+        jitsi.succeed(&["setup", stage]);
+    }
+    harm::all(&jitsi).await;
     drift::spoil(&sdk, &jitsi.account.id).await;
     jitsi.configure(|text| {
         text.replace("boss@", "chief@")
@@ -63,10 +39,10 @@ async fn the_deployer_may_do_exactly_what_it_does() {
     });
     jitsi.write_certificate("jitsi.example.org");
     for stage in ["instances", "lb", "monitoring"] {
-        runs.push(jitsi.succeed(&["setup", stage]));
+        jitsi.succeed(&["setup", stage]);
     }
     drift::tidy(&sdk).await;
-    runs.push(jitsi.succeed(&["setup"])); // looks at everything
+    jitsi.succeed(&["setup"]); // looks at everything
     let zone = hosted_zone(&sdk).await;
     jitsi.configure(|text| {
         let own = text.split("[certificate]").next().unwrap();
@@ -74,17 +50,28 @@ async fn the_deployer_may_do_exactly_what_it_does() {
             "{own}[certificate]\nmode = \"request\"\n[agent]\nbinary = \"agent\"\n[dns]\nhosted_zone = \"{zone}\"\n"
         )
     });
-    runs.push(jitsi.succeed(&["setup", "lb"]));
-    runs.push(jitsi.succeed(&["setup", "delete", "--keep-iam"]));
+    jitsi.succeed(&["setup", "iam"]); // rights on this zone
+    jitsi.succeed(&["setup", "lb"]);
+    jitsi.succeed(&["setup", "delete", "--keep-iam"]);
 
-    let calls = runs.iter().flat_map(Run::calls).chain(harms);
-    let called: BTreeSet<String> = calls.map(|call| action(&call)).collect();
-    let unseen: BTreeSet<String> = UNSEEN.iter().map(|(action, _)| (*action).to_owned()).collect();
-    let missing: Vec<_> = called.difference(&allowed).collect();
-    assert!(missing.is_empty(), "called, but not allowed: {missing:#?}");
-    let superfluous: Vec<_> =
-        allowed.difference(&called).filter(|action| !unseen.contains(*action)).collect();
-    assert!(superfluous.is_empty(), "allowed, but never called: {superfluous:#?}");
+    let told: Value =
+        serde_json::from_str(&get(emulator.endpoint(), &format!("/strict/{}", jitsi.account.id)))
+            .unwrap();
+    assert_eq!(told["refused"], json!([]));
+    assert_eq!(told["missing"], json!([]), "decided upon in tests/strict/managed.py");
+    let unused: Vec<&str> =
+        told["unused"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let superfluous: Vec<&&str> = unused
+        .iter()
+        .filter(|grant| {
+            !UNSEEN.iter().any(|(action, _)| grant.contains(&format!(": {action} on ")))
+        })
+        .collect();
+    assert!(superfluous.is_empty(), "allowed, but never asked for: {superfluous:#?}");
+    for (action, _) in UNSEEN {
+        let listed = unused.iter().any(|grant| grant.contains(&format!(": {action} on ")));
+        assert!(listed, "{action} was seen after all, or is granted no longer");
+    }
 }
 
 /// An administrator the emulator knows, so that enforcement lets it do everything.
@@ -131,63 +118,4 @@ async fn hosted_zone(sdk: &aws_config::SdkConfig) -> String {
         }
     }
     panic!("the emulator gives no id that begins with Z, as AWS's do");
-}
-
-/// Drops resources and conditions from the deployer's policies; returns all allowed actions.
-async fn widen(iam: &Client) -> BTreeSet<String> {
-    let mut allowed = BTreeSet::new();
-    let policies = iam.list_policies().scope(PolicyScopeType::Local).send().await.unwrap();
-    for policy in policies.policies() {
-        let (arn, version) = (policy.arn().unwrap(), policy.default_version_id().unwrap());
-        let version =
-            iam.get_policy_version().policy_arn(arn).version_id(version).send().await.unwrap();
-        let document = decode(version.policy_version().unwrap().document().unwrap());
-        let mut actions = BTreeSet::new();
-        for statement in document["Statement"].as_array().unwrap() {
-            let of_statement = statement["Action"].as_array().unwrap().iter();
-            actions.extend(of_statement.map(|action| action.as_str().unwrap().to_owned()));
-        }
-        iam.create_policy_version()
-            .policy_arn(arn)
-            .policy_document(allow(&json!(actions)).to_string())
-            .set_as_default(true)
-            .send()
-            .await
-            .unwrap();
-        allowed.extend(actions);
-    }
-    allowed
-}
-
-/// The IAM action of a call (Service Authorization Reference).
-fn action(call: &Call) -> String {
-    let prefix = match call.service.as_str() {
-        "ACM" => "acm",
-        "Auto Scaling" => "autoscaling",
-        "CloudWatch" => "cloudwatch",
-        "EC2" => "ec2",
-        "Elastic Load Balancing v2" => "elasticloadbalancing",
-        "EventBridge" => "events",
-        "fis" => "fis",
-        "IAM" => "iam",
-        "Route 53" => "route53",
-        "S3" => "s3",
-        "SNS" => "sns",
-        "SSM" => "ssm",
-        "STS" => "sts",
-        "Resource Groups Tagging API" => "tag",
-        other => panic!("whose actions are those of {other}?"),
-    };
-    let operation = match (prefix, call.operation.as_str()) {
-        ("s3", "HeadBucket" | "ListObjectsV2") => "ListBucket",
-        ("s3", "ListObjectVersions") => "ListBucketVersions",
-        ("s3", "HeadObject") => "GetObject",
-        ("s3", "DeleteObjects") => "DeleteObject",
-        ("s3", "GetPublicAccessBlock") => "GetBucketPublicAccessBlock",
-        ("s3", "PutPublicAccessBlock") => "PutBucketPublicAccessBlock",
-        ("s3", "GetBucketEncryption") => "GetEncryptionConfiguration",
-        ("s3", "PutBucketEncryption") => "PutEncryptionConfiguration",
-        (_, operation) => operation,
-    };
-    format!("{prefix}:{operation}")
 }

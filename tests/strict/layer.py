@@ -1,0 +1,138 @@
+"""The layer before the emulator: reads every request, refuses what AWS would refuse, and remembers which
+calls were made and which grants let them pass. `GET /strict/<account>` tells it.
+
+Rights are asked of IAM users, with the policies they have at that moment; the emulator's root and the
+sessions the tests begin with may do everything, as an administrator may.
+"""
+
+import json
+import sys
+import threading
+import traceback
+from collections import Counter, defaultdict
+from xml.sax.saxutils import escape
+
+import cbor2
+from moto.iam.models import get_account_id_from, iam_backends
+
+from . import asks, call, documents, managed, policies, wellformed
+
+DENIED = {"ec2": "UnauthorizedOperation", "query": "AccessDenied", "rest-xml": "AccessDenied"}
+MALFORMED = {"ec2": "InvalidParameterValue", "query": "ValidationError", "rest-xml": "InvalidRequest"}
+
+
+class Strict:
+    """WSGI middleware."""
+
+    def __init__(self, app):
+        self.app = app
+        self.lock = threading.Lock()
+        self.calls = defaultdict(Counter)
+        self.used = defaultdict(set)
+        self.refused = defaultdict(list)
+
+    def __call__(self, environ, start_response):
+        path = environ["PATH_INFO"]
+        if path.startswith("/strict/"):
+            return answer_json(start_response, self.told(path.rsplit("/", 1)[1]))
+        try:
+            refusal = self.refusal(environ)
+        except Exception as error:  # a fault of ours must be seen, whatever it is
+            traceback.print_exc()
+            refusal = ("json", 501, "StrictFault", repr(error)[:500])
+        if refusal is None:
+            return self.app(environ, start_response)
+        print(f"strict: {refusal[2]}: {refusal[3]}", file=sys.stderr, flush=True)
+        return refuse(start_response, *refusal)
+
+    def refusal(self, environ):
+        """Protocol, status, code and message of the answer; None to go on."""
+        made = call.read(environ)
+        if made is None:
+            return None
+        account = get_account_id_from(made.key)
+        with self.lock:
+            self.calls[account][f"{made.service}:{made.operation}"] += 1
+        wrong = wellformed.problems(made) or documents.problems(made)
+        if wrong:
+            message = "; ".join(wrong)
+            with self.lock:
+                self.refused[account].append(message)
+            return made.protocol, 400, MALFORMED.get(made.protocol, "ValidationException"), message
+        user = iam_backends[account]["aws"].get_user_from_access_key_id(made.key)
+        if user is None:
+            return None
+        held = policies_of(account, user)
+        for ask in asks.asks(made, account):
+            allowing = policies.allowing(held, ask.action, ask.resource, ask.context)
+            if not allowing:
+                context = ", ".join(f"{key}={value}" for key, value in sorted(ask.context.items()))
+                message = (
+                    f"User: {user.arn} is not authorized to perform: {ask.action} on resource: {ask.resource} "
+                    f"because no identity-based policy allows the {ask.action} action"
+                )
+                with self.lock:
+                    self.refused[account].append(f"{made.operation}: {message} [{context}]")
+                return made.protocol, 403, DENIED.get(made.protocol, "AccessDeniedException"), message
+            with self.lock:
+                self.used[account].update(allowing)
+        return None
+
+    def told(self, account):
+        """What was called, what was refused, which grants of the account's users nothing used, and which
+        were decided upon (`managed`) but are none."""
+        granted = set()
+        for user in iam_backends[account]["aws"].users.values():
+            for policy, document in policies_of(account, user):
+                granted.update(policies.grants(policy, document))
+        decided = {
+            action
+            for decisions in managed.POLICIES.values()
+            for action, decision in decisions.items()
+            if decision == managed.GRANTED
+        }
+        with self.lock:
+            return {
+                "missing": sorted(decided - {each.action for each in granted}),
+                "calls": dict(self.calls[account]),
+                "refused": list(self.refused[account]),
+                "unused": sorted(each.told() for each in granted - self.used[account]),
+            }
+
+
+def policies_of(account, user):
+    """Name and document of every policy a user has."""
+    held = [(name, json.loads(text)) for name, text in user.policies.items()]
+    for policy in list(user.managed_policies.values()):
+        version = next(each for each in policy.versions if each.version_id == policy.default_version_id)
+        held.append((policy.name, json.loads(version.document)))
+    return held
+
+
+def refuse(start_response, protocol, status, code, message):
+    """An error as the protocol has it."""
+    xml = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+    bodies = {
+        "ec2": f"<Response><Errors><Error>{xml}</Error></Errors><RequestID>strict</RequestID></Response>",
+        "query": f"<ErrorResponse><Error><Type>Sender</Type>{xml}</Error><RequestId>strict</RequestId></ErrorResponse>",
+        "rest-xml": f"<Error>{xml}<RequestId>strict</RequestId></Error>",
+    }
+    headers = []
+    if protocol in bodies:
+        kind, body = "text/xml", bodies[protocol].encode()
+    elif protocol == "cbor":
+        kind, body = "application/cbor", cbor2.dumps({"__type": code, "message": message})
+        headers = [("smithy-protocol", "rpc-v2-cbor")]
+    else:
+        kind, body = "application/json", json.dumps({"__type": code, "message": message}).encode()
+        headers = [("x-amzn-ErrorType", code)]
+    start_response(
+        f"{status} Refused", [("Content-Type", kind), ("Content-Length", str(len(body))), *headers]
+    )
+    return [body]
+
+
+def answer_json(start_response, value):
+    body = json.dumps(value).encode()
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
