@@ -60,7 +60,8 @@ impl Complete {
                 }
                 if statement["Action"].as_array().unwrap().contains(&"iam:PassRole".into()) {
                     let service = &statement["Condition"]["StringEquals"]["iam:PassedToService"];
-                    let role = match service.as_str().expect("a service") {
+                    // In China there are two names for EC2: a list.
+                    let role = match service.as_str().or(service[0].as_str()).expect("a service") {
                         "ec2.amazonaws.com" => "jitsi-instance",
                         "fis.amazonaws.com" => "jitsi-fault-injection",
                         other => panic!("a role is passed to {other}"),
