@@ -126,7 +126,12 @@ impl Node {
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity;
     }
 
-    /// Installs what is missing.
+    /// Sees to it that everything is installed, by the unit for it.
+    pub async fn ensure_installed(&self) -> Result<()> {
+        install::ensure(self.system(), &self.settings).await
+    }
+
+    /// Installs what is missing; true when something was.
     pub async fn install(&self) -> Result<bool> {
         install::install(self.system(), &self.settings, &self.private()?.secrets).await
     }

@@ -207,7 +207,7 @@ impl Life {
         retry("boot", limit, || async {
             self.enter(Phase::Install);
             self.node.read_secrets().await.context("reading secrets")?;
-            self.node.install().await.context("install")?;
+            self.node.ensure_installed().await.context("install")?;
             self.enter(Phase::Configure);
             let outcome = self.node.converge(None).await.context("configure")?;
             tracing::info!(

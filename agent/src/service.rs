@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use jitsi_templates::layout;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -19,11 +18,12 @@ const STUCK_AFTER: u64 = 60;
 /// When the watch last went round, in seconds since 1970; 0 while nothing beats yet.
 static LAST_BEAT: AtomicU64 = AtomicU64::new(0);
 
-/// Writes the agent's own unit, and starts it now and at every boot. Not waited for: cloud-init, which
+/// Writes the agent's own units, and starts it now and at every boot. Not waited for: cloud-init, which
 /// asks for this, is itself part of the boot the agent waits for.
 pub(crate) async fn enable(system: &dyn System) -> Result<()> {
-    let unit = jitsi_templates::agent_unit().context("rendering the agent's unit")?;
-    system.write(Path::new(layout::AGENT_UNIT), unit.as_bytes(), 0o644, Owner::ROOT)?;
+    for (path, unit) in jitsi_templates::agent_units().context("rendering the agent's units")? {
+        system.write(Path::new(path), unit.as_bytes(), 0o644, Owner::ROOT)?;
+    }
     for arguments in [
         &["daemon-reload"][..],
         &["enable", "jitsi-agent"],
@@ -92,6 +92,8 @@ pub(crate) fn stop_signal() -> Result<watch::Receiver<bool>> {
 
 #[cfg(test)]
 mod tests {
+    use jitsi_templates::layout;
+
     use super::*;
     use crate::system::fake::Fake;
 
@@ -100,6 +102,7 @@ mod tests {
         let system = Fake::default();
         enable(&system).await.unwrap();
         assert!(system.text(layout::AGENT_UNIT).unwrap().contains("Type=notify"));
+        assert!(system.text(layout::INSTALL_UNIT).unwrap().contains("Type=oneshot"));
         assert_eq!(
             system.ran(),
             [

@@ -22,6 +22,10 @@ pub const IDLE_SECONDS: u32 = 3600;
 pub const AGENT_BINARY: &str = "/usr/local/bin/jitsi-agent";
 /// The agent's systemd unit.
 pub const AGENT_UNIT: &str = "/etc/systemd/system/jitsi-agent.service";
+/// The systemd unit that installs the packages, so that the agent's own can be hardened.
+pub const INSTALL_UNIT: &str = "/etc/systemd/system/jitsi-agent-install.service";
+/// Minutes after which systemd ends an installation; no boot takes longer.
+pub const INSTALL_MINUTES: u64 = 45;
 /// The agent's configuration: [`crate::settings::InstanceSettings`] as JSON, written by user-data.
 pub const AGENT_CONFIG: &str = "/etc/jitsi-agent/config.json";
 

@@ -24,4 +24,4 @@ pub use modules::ProsodyModules;
 pub use owned::{Consumer, OwnedFile};
 pub use secrets::{Secret, Secrets};
 pub use site::render_site;
-pub use user_data::{USER_DATA_LIMIT, UserData, agent_unit, user_data};
+pub use user_data::{USER_DATA_LIMIT, UserData, agent_units, user_data};

@@ -56,11 +56,17 @@ pub fn user_data(data: &UserData<'_>) -> Result<String> {
     Ok(text)
 }
 
-/// The agent's systemd unit, as `jitsi-agent enable` writes it.
-pub fn agent_unit() -> Result<String> {
+/// The agent's systemd units by their paths, as `jitsi-agent enable` writes them.
+pub fn agent_units() -> Result<[(&'static str, String); 2]> {
     #[derive(Serialize)]
     struct Values {
         agent_binary: &'static str,
+        limit_minutes: u64,
     }
-    render(Template::AgentUnit, &Values { agent_binary: layout::AGENT_BINARY })
+    let values =
+        Values { agent_binary: layout::AGENT_BINARY, limit_minutes: layout::INSTALL_MINUTES };
+    Ok([
+        (layout::AGENT_UNIT, render(Template::AgentUnit, &values)?),
+        (layout::INSTALL_UNIT, render(Template::InstallUnit, &values)?),
+    ])
 }

@@ -128,9 +128,9 @@ def test_agent_killed_in_every_phase(boot):
     kill = "systemctl kill --signal=KILL --kill-whom=main jitsi-agent"
     began = time.monotonic()
     patient.phase("install")
-    # In the middle of unpacking: dpkg goes on a while, and leaves half an installation.
+    # In the middle of unpacking, which leaves half an installation; packages have a unit of their own.
     wait_for("dpkg at work", lambda: patient.instance.run("pgrep -x dpkg || :"), 120, every=0.02)
-    patient.instance.run("systemctl kill --signal=KILL jitsi-agent")
+    patient.instance.run("systemctl kill --signal=KILL jitsi-agent jitsi-agent-install")
     patient.phase("discover")
     patient.phase("configure")
     patient.instance.run(kill)

@@ -20,7 +20,7 @@ use crate::imds::Imds;
 use crate::journal::Journal;
 use crate::node::{Machine, Node};
 use crate::system::Host;
-use crate::{aws, config, doctor, run, service};
+use crate::{aws, config, doctor, install, run, service};
 
 use args::{Args, Command};
 
@@ -61,9 +61,10 @@ async fn dispatch(args: Args, journal: Journal) -> Result<u8> {
             print("the agent starts now and at every boot")
         }
         Command::Install => {
-            let node = node(machine, config).await?;
-            let line = if node.install().await? { "installed" } else { "nothing to do" };
-            print(line)
+            let system = Host::new(&machine.root);
+            let installed = async { node(machine, config).await?.install().await }.await;
+            install::leave_word(&system, installed.as_ref().err());
+            print(if installed? { "installed" } else { "nothing to do" })
         }
         Command::Configure => {
             let outcome = node(machine, config).await?.converge(None).await?;

@@ -5,6 +5,7 @@ mod apt;
 mod keys;
 mod os;
 mod swap;
+mod unit;
 
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::advice::Advice;
 use crate::retry::{Hopeless, retry};
 use crate::system::{Command, Owner, System, memory_mib};
 use crate::{certificate, system};
+
+pub use unit::{ensure, leave_word};
 
 /// Longest time for everything that needs the network: repositories were seen to be away for
 /// minutes, and the launch hook is kept waiting by heartbeats meanwhile.
@@ -30,7 +33,7 @@ pub async fn install(
     secrets: &Secrets,
 ) -> Result<bool> {
     let wanted = wanted(&settings.jitsi.authentication);
-    if apt::is_complete(system, &wanted, settings.jitsi.version.as_deref()).await? {
+    if is_complete(system, settings).await? {
         tracing::info!("install: every package is there and held");
         return Ok(false);
     }
@@ -95,6 +98,12 @@ pub async fn install(
     .await?;
     apt::hold(system, &wanted).await?;
     Ok(true)
+}
+
+/// Whether nothing is to be installed.
+async fn is_complete(system: &dyn System, settings: &InstanceSettings) -> Result<bool> {
+    let wanted = wanted(&settings.jitsi.authentication);
+    apt::is_complete(system, &wanted, settings.jitsi.version.as_deref()).await
 }
 
 /// The packages of a site. Dependencies name the rest in exactly matching versions.

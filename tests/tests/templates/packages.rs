@@ -136,8 +136,9 @@ fn systemd_accepts_every_unit() {
     }
     let root = small_site();
     let units = root.path().join("etc/systemd/system");
-    let data = jitsi_templates::agent_unit().unwrap();
-    fs::write(units.join("jitsi-agent.service"), data).unwrap();
+    for (path, text) in jitsi_templates::agent_units().unwrap() {
+        fs::write(root.path().join(path.trim_start_matches('/')), text).unwrap();
+    }
     // A drop-in is judged with a unit around it.
     for name in ["prosody", "jitsi-videobridge2", "nginx"] {
         let unit = units.join(format!("{name}.service"));
