@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::{Component, Round, Traffic};
 use crate::imds::Identity;
+use crate::upkeep::Upkeep;
 
 /// Where in its life the instance is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +110,9 @@ pub struct Status {
     /// What does not stand in the way of a meeting, and wants to be looked at.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Versions, age and pending updates, by the last look.
+    #[serde(default)]
+    pub upkeep: Option<Upkeep>,
 }
 
 #[derive(Serialize)]

@@ -116,6 +116,11 @@ impl Imds {
         Ok(Some(info.arn))
     }
 
+    /// The partition's domain, `amazonaws.com`.
+    pub async fn services_domain(&self) -> Result<String> {
+        self.required("services/domain").await
+    }
+
     /// Whether EC2 recommends to leave this spot instance.
     pub async fn rebalance_recommended(&self) -> Result<bool> {
         Ok(self.get("events/recommendations/rebalance").await?.is_some())

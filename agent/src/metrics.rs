@@ -13,6 +13,7 @@ use jitsi_templates::layout::{METRICS_DEPLOYMENT, METRICS_NAMESPACE};
 use crate::aws;
 use crate::board::Status;
 use crate::health::Traffic;
+use crate::upkeep::Upkeep;
 
 /// The further dimension of `ComponentHealthy`.
 pub const COMPONENT: &str = "Component";
@@ -95,6 +96,12 @@ fn data(deployment: &str, status: &Status, ice_failed: Option<u64>) -> Vec<Metri
             known.filter_map(|(name, unit, value)| Some(datum(name, unit, value?).build())),
         );
     }
+    if let Some(upkeep) = &status.upkeep {
+        data.extend(upkeep_data(upkeep).map(|(name, value)| {
+            datum(name, StandardUnit::Count, f64::from(u32::try_from(value).unwrap_or(u32::MAX)))
+                .build()
+        }));
+    }
     #[expect(clippy::cast_precision_loss, reason = "failures in one minute are few")]
     data.extend(
         ice_failed.map(|failed| datum("IceFailed", StandardUnit::Count, failed as f64).build()),
@@ -111,6 +118,18 @@ fn traffic_data(traffic: &Traffic) -> [(&'static str, StandardUnit, Option<f64>)
         ("BitRateDownload", StandardUnit::KilobitsSecond, traffic.bit_rate_download),
         ("BitRateUpload", StandardUnit::KilobitsSecond, traffic.bit_rate_upload),
     ]
+}
+
+fn upkeep_data(upkeep: &Upkeep) -> impl Iterator<Item = (&'static str, u64)> {
+    let count = |figure: usize| u64::try_from(figure).unwrap_or(u64::MAX);
+    let age = upkeep.age_days().map(|days| ("AgeInDays", days));
+    [
+        ("PendingUpdates", count(upkeep.pending)),
+        ("PendingSecurityUpdates", count(upkeep.pending_security)),
+        ("RebootRequired", u64::from(upkeep.reboot_required)),
+    ]
+    .into_iter()
+    .chain(age)
 }
 
 fn flag(value: bool) -> f64 {

@@ -14,7 +14,7 @@ use crate::configure::{Account, Outcome, Site};
 use crate::health::{Component, Endpoints};
 use crate::imds::Identity;
 use crate::system::{System, memory_mib};
-use crate::{install, meeting, secrets, ssm};
+use crate::{install, meeting, proven, secrets, ssm};
 
 /// The machine below one folder, and the ports its services have.
 pub struct Machine {
@@ -133,7 +133,13 @@ impl Node {
 
     /// Installs what is missing; true when something was.
     pub async fn install(&self) -> Result<bool> {
-        install::install(self.system(), &self.settings, &self.private()?.secrets).await
+        if install::is_complete(self.system(), &self.settings).await? {
+            return Ok(false);
+        }
+        let proven = proven::read(self).await;
+        let secrets = &self.private()?.secrets;
+        install::install(self.system(), &self.settings, secrets, proven.as_ref()).await?;
+        Ok(true)
     }
 
     /// Makes the configuration match; see [`Site::converge`].

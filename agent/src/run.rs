@@ -23,7 +23,7 @@ use crate::patience::OLD_VERDICT;
 use crate::progress::Progress;
 use crate::retry::{is_hopeless, retry};
 use crate::watch::Watch;
-use crate::{advice, aws, config, departure, mail, notices, service};
+use crate::{advice, aws, config, departure, mail, notices, proven, service, upkeep};
 
 /// From the agent's first start to the first meeting. Everything that needs the network gives up
 /// earlier; an instance that took longer is given up for a new one.
@@ -122,6 +122,7 @@ async fn live(
         imds,
         node,
     };
+    tokio::spawn(upkeep::keep_looking(Arc::clone(&life.node), life.board.clone()));
     // A process that was killed while draining, or an instance that dies young: nothing is begun.
     match notices::look(&life.imds).await {
         Ok(Some(cause)) => return departure::depart(&life, cause).await,
@@ -259,6 +260,7 @@ impl Life {
             }
             log_told("CONTINUE", hook, told);
             failures::forget(&lifecycle).await;
+            proven::remember(&node).await;
         });
     }
 

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use jitsi_templates::{Secret, Secrets};
 use serde::{Deserialize, Serialize};
 
+use crate::board::now;
 use crate::system::{Owner, System};
 
 const PATH: &str = "/var/lib/jitsi-agent/secrets.json";
@@ -18,6 +19,15 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 struct Kept {
     instance_id: String,
     secrets: Secrets,
+    /// When, in seconds since 1970: as good as the instance's own birth.
+    #[serde(default)]
+    made: Option<u64>,
+}
+
+/// When this instance's secrets were made, in seconds since 1970; unknown for those of older agents.
+pub fn made(system: &dyn System) -> Option<u64> {
+    let text = system.read(Path::new(PATH)).ok().flatten()?;
+    serde_json::from_slice::<Kept>(&text).ok()?.made
 }
 
 /// This instance's secrets, made when there are none.
@@ -31,7 +41,7 @@ pub fn load_or_make(system: &dyn System, instance_id: &str) -> Result<Secrets> {
         return Ok(kept.secrets);
     }
     let secrets = Secrets { focus: make()?, jvb: make()?, probe: make()?, token: None };
-    let kept = Kept { instance_id: instance_id.to_owned(), secrets };
+    let kept = Kept { instance_id: instance_id.to_owned(), secrets, made: Some(now()) };
     let text = serde_json::to_vec(&kept).context("secrets")?;
     system.write(path, &text, 0o600, Owner::ROOT)?;
     tracing::info!("made new secrets in {PATH}");
@@ -65,6 +75,7 @@ mod tests {
         let first = load_or_make(&system, "i-1").unwrap();
         assert_eq!(system.files.lock().unwrap()[Path::new(PATH)].1, 0o600);
         assert_eq!(load_or_make(&system, "i-1").unwrap(), first);
+        assert!(made(&system).is_some());
         assert_ne!(load_or_make(&system, "i-2").unwrap(), first);
         system.put(PATH, "{\"instance_id\":\"i-2\",\"sec");
         load_or_make(&system, "i-2").unwrap();

@@ -68,7 +68,7 @@ impl Names {
 
     /// The private bucket that holds the agent. Bucket names are global: account and region make it ours.
     pub fn agent_bucket(&self) -> String {
-        format!("{}-{}-{}", self.deployment, self.account, self.region)
+        jitsi_templates::layout::agent_bucket(&self.deployment, &self.account, &self.region)
     }
 
     /// Profile of the shared credentials file that holds the deployer's access key.

@@ -1,5 +1,6 @@
 //! What the files are rendered from, beside the site's settings.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::Serialize;
@@ -20,14 +21,9 @@ pub struct Discovered {
     pub total_memory: u64,
 }
 
-/// Package versions to pin: apt then installs, keeps and upgrades to nothing else.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Versions {
-    /// Version of the `jitsi-meet` package and of those it names exactly; any when absent.
-    pub jitsi_meet: Option<String>,
-    /// Prosody's version pattern, `13.*`; any when absent.
-    pub prosody: Option<String>,
-}
+/// Package versions to pin, by the package's name: apt then installs, keeps and upgrades to nothing
+/// else. A version, or a pattern such as `13.*` (`apt_preferences(5)`).
+pub type Versions = BTreeMap<String, String>;
 
 /// What the files written before the packages are installed need.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::OwnedFile;
-use crate::context::{InstallContext, Mode};
+use crate::context::{InstallContext, Mode, Versions};
 use crate::owned::Consumer;
 use crate::settings::Repository;
 use crate::template::{Template, render};
@@ -14,8 +14,7 @@ struct Install<'a> {
     domain: &'a str,
     #[serde(flatten)]
     mode: Mode<'a>,
-    jitsi_version: Option<&'a str>,
-    prosody_version: Option<&'a str>,
+    versions: &'a Versions,
     focus_password: &'a str,
     jvb_password: &'a str,
     /// What `jitsi-meet-tokens` writes, with `sed`, into a file that is replaced before anybody can
@@ -53,8 +52,7 @@ pub fn render_install(context: &InstallContext<'_>) -> Result<Vec<OwnedFile>> {
     let values = Install {
         domain: settings.domain.as_str(),
         mode: Mode::new(&settings.jitsi.authentication, secrets)?,
-        jitsi_version: versions.jitsi_meet.as_deref(),
-        prosody_version: versions.prosody.as_deref(),
+        versions,
         focus_password: secrets.focus.expose(),
         jvb_password: secrets.jvb.expose(),
         unused_secret: secrets.probe.expose(),
@@ -69,8 +67,8 @@ pub fn render_install(context: &InstallContext<'_>) -> Result<Vec<OwnedFile>> {
     if context.prosody_repository {
         files.push(source("prosody", &apt.prosody, codename, layout::PROSODY_KEYRING)?);
     }
-    if versions.jitsi_meet.is_some() || versions.prosody.is_some() {
-        files.push(file("/etc/apt/preferences.d/jitsi.pref", Template::Pins)?);
+    if !versions.is_empty() {
+        files.push(file(layout::APT_PINS, Template::Pins)?);
     }
     files.push(file("/etc/apt/apt.conf.d/60jitsi-agent", Template::UnattendedUpgrades)?);
     files.push(file("/etc/needrestart/conf.d/jitsi-agent.conf", Template::Needrestart)?);

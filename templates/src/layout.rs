@@ -29,6 +29,14 @@ pub const INSTALL_MINUTES: u64 = 45;
 /// The agent's configuration: [`crate::settings::InstanceSettings`] as JSON, written by user-data.
 pub const AGENT_CONFIG: &str = "/etc/jitsi-agent/config.json";
 
+/// Where in the agent's bucket an instance notes what held a meeting; it may write there and nowhere else.
+pub const PROVEN_PREFIX: &str = "proven/";
+
+/// Name of the bucket that holds the agent: account and region keep it unique in the partition.
+pub fn agent_bucket(deployment: &str, account: &str, region: &str) -> String {
+    format!("{deployment}-{account}-{region}")
+}
+
 /// Certificate nginx shows the load balancer, made by the agent; the load balancer does not check it.
 pub const NGINX_CERTIFICATE: &str = "/etc/jitsi-agent/tls/site.crt";
 /// Key of [`NGINX_CERTIFICATE`].
@@ -42,6 +50,9 @@ pub const PROSODY_KEY: &str = "/etc/prosody/certs/jitsi-agent.key";
 pub const JITSI_KEYRING: &str = "/usr/share/keyrings/jitsi-keyring.gpg";
 /// Keyring of Prosody's apt repository, dearmored.
 pub const PROSODY_KEYRING: &str = "/usr/share/keyrings/prosody-debian-packages.gpg";
+
+/// Which versions apt shall install.
+pub const APT_PINS: &str = "/etc/apt/preferences.d/jitsi.pref";
 
 /// The agent's own Prosody modules, rendered.
 pub const OWN_PLUGINS: &str = "/usr/local/lib/prosody/modules";

@@ -10,6 +10,11 @@ from workplace import DOMAIN, NAME, QUICK, REGION, ROOT, Workplace, wait_for
 
 UNITS = ("nginx", "prosody", "jicofo", "jitsi-videobridge2")
 BRIDGE = "/etc/jitsi/videobridge/jvb.conf"
+# A release the sandbox's repository has beside its newest, as Jitsi's does.
+FORMER = {
+    "jitsi-meet": "2.0.10700-1", "jitsi-meet-web": "1.0.9000-1", "jitsi-meet-web-config": "1.0.9000-1",
+    "jitsi-meet-prosody": "1.0.9000-1", "jicofo": "1.0-1170-1", "jitsi-videobridge2": "2.3-270-g0000000-1",
+}
 DRAIN = 90  # seconds a termination waits for people
 
 
@@ -50,10 +55,28 @@ def test_second_run_changes_nothing(workplace):
     assert workplace.steady() == instance
 
 
-def test_killed_instance_is_replaced_and_mailed(workplace, tmp_path):
+def test_nothing_starts_on_the_packages_own_configuration(workplace):
+    instance = workplace.steady()
+    for unit in ("jicofo", "jitsi-videobridge2"):
+        said = workplace.inside(instance, "journalctl", "-o", "cat", "-u", unit).splitlines()
+        skipped = [n for n, line in enumerate(said) if "skipped because of an unmet condition" in line]
+        started = [n for n, line in enumerate(said) if line.startswith("Started")]
+        assert skipped, f"no package tried to start {unit}: this test proves nothing"
+        assert max(skipped) < min(started), said
+
+
+def test_killed_instance_is_mailed_and_replaced_by_what_was_proven(workplace, tmp_path):
     first = workplace.steady()
+    note = wait_for("a note of the packages", lambda: proven(workplace), 60)
+    assert note["instance"] == first and note["packages"] == packages(workplace, first)
+    assert note["packages"]["jitsi-meet"] != FORMER["jitsi-meet"]
+    # As if the release that the repository has besides had been the one, and the newest had come out since.
+    former = note["packages"] | FORMER
+    bucket, key = note_of(workplace)
+    workplace.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(note | {"packages": former}))
     survives(workplace, tmp_path, "--kill", "instance")
-    workplace.steady(other_than=first)
+    second = workplace.steady(other_than=first)
+    assert packages(workplace, second) == former
     assert any(first in mail for mail in workplace.mail())
 
 
@@ -150,6 +173,28 @@ def test_deleted_means_nothing_is_left(workplace, before):
 
 
 # ---- words of the story
+
+
+def note_of(workplace: Workplace) -> tuple[str, str]:
+    """Bucket and key of the note of what held a meeting."""
+    account = workplace.client("sts").get_caller_identity()["Account"]
+    return f"{NAME}-{account}-{REGION}", "proven/trixie/newest.json"
+
+
+def proven(workplace: Workplace) -> dict | None:
+    """The note, once there is one."""
+    bucket, key = note_of(workplace)
+    listed = workplace.client("s3").list_objects_v2(Bucket=bucket, Prefix=key)
+    if not listed.get("KeyCount"):
+        return None
+    return json.loads(workplace.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+def packages(workplace: Workplace, instance: str) -> dict[str, str]:
+    """Versions of the site's packages on an instance."""
+    wanted = ["prosody", *FORMER]
+    listed = workplace.inside(instance, "dpkg-query", "-W", "-f", "${Package} ${Version}\n", *wanted)
+    return dict(line.split() for line in listed.splitlines())
 
 
 def main_process(workplace: Workplace, instance: str, unit: str) -> str:

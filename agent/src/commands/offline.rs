@@ -30,8 +30,9 @@ pub(super) fn render(machine: &Machine, config: Option<&Path>, out: &Path) -> Re
     let secret = || Secret::new("0".repeat(32));
     let secrets =
         Secrets { focus: secret(), jvb: secret(), probe: secret(), token: Some(secret()) };
-    let versions =
-        Versions { jitsi_meet: settings.jitsi.version.clone(), prosody: Some("13.*".to_owned()) };
+    let jitsi = settings.jitsi.version.clone().map(|version| ("jitsi-meet".to_owned(), version));
+    let versions: Versions =
+        [("prosody".to_owned(), "13.*".to_owned())].into_iter().chain(jitsi).collect();
     let mut files = render_install(&InstallContext {
         settings: &settings,
         codename: "noble",

@@ -7,6 +7,7 @@ use meeting_probe::{Failure, Report, Step};
 use crate::board::{Status, now};
 use crate::configure::Outcome;
 use crate::meeting;
+use crate::upkeep::Upkeep;
 
 /// What `configure` did.
 pub(super) fn configured(outcome: &Outcome) -> String {
@@ -76,10 +77,30 @@ pub(super) fn status(status: &Status) -> String {
             let _ = writeln!(text, "{label}: {line}");
         }
     }
+    if let Some(found) = &status.upkeep {
+        let _ = writeln!(text, "{}", upkeep(found));
+    }
     if let Some(drain) = &status.drain {
         let _ = writeln!(text, "draining: {drain}");
     }
     text.trim_end().to_owned()
+}
+
+/// `12 days old, 3 updates pending (1 for security), reboot required`, and the versions below it.
+fn upkeep(found: &Upkeep) -> String {
+    let mut text = match found.age_days() {
+        Some(days) => format!("{days} days old, "),
+        None => String::new(),
+    };
+    let (pending, security) = (found.pending, found.pending_security);
+    let _ = write!(text, "{pending} updates pending ({security} for security)");
+    if found.reboot_required {
+        text.push_str(", reboot required");
+    }
+    for (name, version) in &found.packages {
+        let _ = write!(text, "\n  {name} {version}");
+    }
+    text
 }
 
 /// One step of a meeting.

@@ -25,6 +25,11 @@ pub(super) struct Applied {
     accounts: BTreeMap<String, String>,
 }
 
+/// Whether some set of files is in force, so that what runs was configured by us.
+pub(crate) fn is_configured(system: &dyn System) -> bool {
+    system.exists(Path::new(PATH))
+}
+
 impl Applied {
     pub(super) fn load(system: &dyn System) -> Result<Self> {
         // What cannot be read was not finished: everything is gone over once more.

@@ -25,6 +25,8 @@ use crate::system::{self, Owner, System};
 
 pub use accounts::Account;
 use applied::Applied;
+
+pub(crate) use applied::is_configured;
 pub(crate) use units::systemctl;
 
 /// What configuring changed.

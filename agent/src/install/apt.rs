@@ -1,15 +1,15 @@
 //! apt and dpkg: unattended, patient with other users of their locks, and never guessing.
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use jitsi_templates::Versions;
 use jitsi_templates::settings::Repository;
 
 use super::keys::HELPER;
 use super::os::Os;
 use crate::advice::Advice;
-use crate::system::{Command, Owner, System};
+use crate::system::{Command, System};
 
 /// Unattended upgrades and cloud-init hold the lock for minutes on a fresh instance.
 const LOCK_WAIT: &str = "DPkg::Lock::Timeout=600";
@@ -21,13 +21,11 @@ const LIMIT: Duration = Duration::from_mins(25);
 /// What the rest of the installation needs and a minimal image may lack.
 const PREREQUISITES: [&str; 3] = ["ca-certificates", "gpg", "openssl"];
 /// Named beside Jitsi's packages so that apt does not choose another alternative of their dependencies.
-const FOUNDATIONS: [&str; 2] = ["nginx", "prosody"];
+const NGINX: &str = "nginx";
+/// Brings security updates every day; Debian's and Ubuntu's images have it, others may not.
+const UPGRADES: &str = "unattended-upgrades";
 /// The Java versions Jitsi's packages take, the one they are built for first; a distribution has few.
 const JAVA: [&str; 2] = ["openjdk-17-jre-headless", "openjdk-21-jre-headless"];
-/// What packages ask before they start a service (Debian's `invoke-rc.d(8)`); 101 means no.
-const START_POLICY: &str = "/usr/sbin/policy-rc.d";
-const NO_STARTS: &str =
-    "#!/bin/sh\n# jitsi-agent installs, and starts everything once it is configured\nexit 101\n";
 
 fn get<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let options = ["-q", "-y", "-o", LOCK_WAIT, "-o", "Acquire::Retries=3"];
@@ -50,7 +48,7 @@ fn get_install<'a>(packages: impl IntoIterator<Item = &'a str>) -> Command {
     get(options.into_iter().chain(packages))
 }
 
-async fn run(system: &dyn System, command: Command) -> Result<String> {
+pub(super) async fn run(system: &dyn System, command: Command) -> Result<String> {
     Ok(system.run(&command).await?.success(&command)?.stdout)
 }
 
@@ -131,7 +129,7 @@ pub(super) async fn install_prerequisites(system: &dyn System, os: &Os) -> Resul
     }
     // Without error mode: sources of ours may be there from an earlier attempt, with a key missing.
     run(system, get(["-o", FUTURE, "update"])).await?;
-    if os.ubuntu && !offers(system, "ruby-hocon", "").await? {
+    if os.ubuntu && !offers(system, "ruby-hocon").await? {
         tracing::info!("adding Ubuntu's universe");
         run(system, Command::new("add-apt-repository", ["-y", "universe"]).limit(LIMIT)).await?;
     }
@@ -141,7 +139,9 @@ pub(super) async fn install_prerequisites(system: &dyn System, os: &Os) -> Resul
     Ok(())
 }
 
-/// Whether a repository has a suite for this distribution.
+/// Whether a repository has a suite for this distribution. No index in one place may be a mirror
+/// that is being renewed or a proxy's mistake: only a repository that answers well for another of its
+/// files and has neither form of the index (Debian's wiki, `DebianRepository/Format`) has no suite.
 pub(super) async fn has_suite(
     system: &dyn System,
     repository: &Repository,
@@ -149,69 +149,80 @@ pub(super) async fn has_suite(
 ) -> Result<bool> {
     let suite = repository.suite.replace("{codename}", codename);
     let base = repository.url.trim_end_matches('/');
-    let url = match suite.strip_suffix('/') {
-        Some(flat) => format!("{base}/{flat}/InRelease"),
-        None => format!("{base}/dists/{suite}/InRelease"),
+    let folder = match suite.strip_suffix('/') {
+        Some(flat) => format!("{base}/{flat}"),
+        None => format!("{base}/dists/{suite}"),
     };
-    let command = Command::new(HELPER, ["download-file", &url, "/var/lib/jitsi-agent/InRelease"])
+    for index in ["InRelease", "Release"] {
+        if is_there(system, &format!("{folder}/{index}")).await? {
+            return Ok(true);
+        }
+    }
+    // The key lies beside the repository, and has to be fetched anyway.
+    if is_there(system, &repository.key_url).await? {
+        return Ok(false);
+    }
+    bail!(Advice::new(
+        format!(
+            "{folder} and {} are both missing: the repository itself is away",
+            repository.key_url
+        ),
+        format!("curl -fI {}", repository.key_url),
+    ))
+}
+
+/// False when the server says that there is no such file.
+async fn is_there(system: &dyn System, url: &str) -> Result<bool> {
+    let command = Command::new(HELPER, ["download-file", url, "/var/lib/jitsi-agent/looked-for"])
         .limit(LIMIT);
     let output = system.run(&command).await?;
     if output.ok() {
         return Ok(true);
     }
     let said = format!("{}{}", output.stdout, output.stderr);
-    // apt's HTTP method prints the status line's code and words.
-    if said.contains("404") {
+    // apt's HTTP method prints the status line: `E: Failed to fetch URL  404  Not Found [IP: …]`.
+    if said.contains(" 404  ") {
         return Ok(false);
     }
     output
         .success(&command)
+        .map(drop)
         .with_context(|| Advice::new(format!("looking for {url}"), format!("curl -fI {url}")))?;
     Ok(false)
 }
 
-/// Whether some repository offers `package` in a version that starts with `version`.
-pub(super) async fn offers(system: &dyn System, package: &str, version: &str) -> Result<bool> {
+/// Whether some repository offers `package`.
+pub(super) async fn offers(system: &dyn System, package: &str) -> Result<bool> {
     let listed = run(system, Command::new("apt-cache", ["madison", package])).await?;
-    // ` prosody | 13.0.1-1 | http://… bookworm/main amd64 Packages`
-    Ok(listed
-        .lines()
-        .filter_map(|line| line.split('|').nth(1))
-        .any(|offered| offered.trim().starts_with(version)))
+    Ok(!listed.trim().is_empty())
 }
 
-/// Installs the site's packages and what they rest on. Nothing is started on the packages' own
-/// configuration, unless some of it runs already: Java alone takes seconds from the installation,
-/// and everything would be restarted with ours a moment later.
+/// Installs the site's packages in these versions, and what they rest on.
 pub(super) async fn install(
     system: &dyn System,
     wanted: &[&str],
-    version: Option<&str>,
+    versions: &Versions,
 ) -> Result<()> {
-    let pinned = version.map(|version| format!("jitsi-meet={version}"));
-    tracing::info!("installing {}", pinned.as_deref().unwrap_or("jitsi-meet"));
-    let packages = wanted.iter().map(|name| match &pinned {
-        Some(pinned) if *name == "jitsi-meet" => pinned.as_str(),
-        _ => name,
-    });
-    let policy = Path::new(START_POLICY);
-    if states(system, wanted).await?.is_empty() && !system.exists(policy) {
-        system.write(policy, NO_STARTS.as_bytes(), 0o755, Owner::ROOT)?;
-    }
-    let java = if offers(system, JAVA[0], "").await? { JAVA[0] } else { JAVA[1] };
-    let foundations = [java].into_iter().chain(FOUNDATIONS);
-    let installed = run(system, get_install(foundations.chain(packages))).await;
-    allow_starts(system)?;
-    installed.map(drop)
+    // A pattern is the pins' affair: apt-get takes whole versions.
+    let named: Vec<String> = wanted
+        .iter()
+        .map(|name| match versions.get(*name).filter(|version| !version.ends_with('*')) {
+            Some(version) => format!("{name}={version}"),
+            None => (*name).to_owned(),
+        })
+        .collect();
+    let java = if offers(system, JAVA[0]).await? { JAVA[0] } else { JAVA[1] };
+    // An image may bring other versions, and hold them.
+    let packages = ["--allow-downgrades", "--allow-change-held-packages", java, NGINX, UPGRADES]
+        .into_iter()
+        .chain(named.iter().map(String::as_str));
+    run(system, get_install(packages)).await.map(drop)
 }
 
-/// Takes back what [`install`], or one that was killed, forbade.
-pub(super) fn allow_starts(system: &dyn System) -> Result<()> {
-    let policy = Path::new(START_POLICY);
-    if system.read(policy)?.is_some_and(|found| found == NO_STARTS.as_bytes()) {
-        system.remove(policy)?;
-    }
-    Ok(())
+/// The versions of those that are installed.
+pub(super) async fn versions(system: &dyn System, wanted: &[&str]) -> Result<Versions> {
+    let installed = states(system, wanted).await?.into_iter().filter(|state| state.installed);
+    Ok(installed.map(|state| (state.name, state.version)).collect())
 }
 
 /// Keeps upgrades away: a new set of modules would run with the old set's configuration.
@@ -223,8 +234,6 @@ pub(super) async fn hold(system: &dyn System, wanted: &[&str]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
     use crate::system::fake::Fake;
 
@@ -252,75 +261,53 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_suite_is_no_and_a_missing_network_is_an_error() {
+    async fn only_a_repository_that_answers_can_lack_a_suite() {
+        const GONE: &str = "E: Failed to fetch http://x/404  404  Not Found [IP: 1.2.3.4 80]";
         let system = Fake::default();
         let repository = Repository {
             url: "https://packages.prosody.im/debian/".into(),
             suite: "{codename}".into(),
-            key_url: String::new(),
+            key_url: "https://prosody.im/files/key".into(),
             key_fingerprint: String::new(),
         };
         assert!(has_suite(&system, &repository, "noble").await.unwrap());
-        assert!(
-            system.ran()[0].contains(" https://packages.prosody.im/debian/dists/noble/InRelease ")
-        );
-        system.answer(HELPER, 100, "E: Failed to fetch …  404  Not Found [IP: 1.2.3.4 80]");
+        let folder =
+            format!("{HELPER} download-file https://packages.prosody.im/debian/dists/noble");
+        assert!(system.ran()[0].starts_with(&format!("{folder}/InRelease ")));
+        system.answer(&format!("{folder}/InRelease"), 100, GONE);
+        assert!(has_suite(&system, &repository, "noble").await.unwrap(), "there is a Release");
+        system.answer(&format!("{folder}/"), 100, GONE);
         assert!(!has_suite(&system, &repository, "noble").await.unwrap());
-        system.answer(HELPER, 100, "E: Temporary failure resolving 'packages.prosody.im'");
+        system.answer(HELPER, 100, GONE);
+        let error = has_suite(&system, &repository, "noble").await.unwrap_err();
+        assert!(format!("{error:#}").contains("the repository itself is away"), "{error:#}");
+        system.answer(HELPER, 100, "E: Failed to fetch http://x/404  503  Service Unavailable");
         assert!(has_suite(&system, &repository, "noble").await.is_err());
     }
 
     #[tokio::test]
-    async fn pins_the_one_package_the_others_follow() {
+    async fn every_package_is_named_with_its_version() {
         let system = Fake::default();
         system.answer("apt-cache", 0, " openjdk-17-jre-headless | 17.0.16 | x\n");
-        install(&system, &WANTED, Some("2.0.9584-1")).await.unwrap();
+        let versions = Versions::from([
+            ("jitsi-meet".into(), "2.0.9584-1".into()),
+            ("prosody".into(), "13.*".into()),
+        ]);
+        install(&system, &WANTED, &versions).await.unwrap();
         let ran = system.ran();
         let line = ran.last().unwrap();
-        assert!(
-            line.ends_with("openjdk-17-jre-headless nginx prosody prosody jitsi-meet=2.0.9584-1")
-        );
-        assert!(line.contains("--no-install-recommends"));
+        assert!(line.ends_with(
+            "openjdk-17-jre-headless nginx unattended-upgrades prosody jitsi-meet=2.0.9584-1"
+        ));
+        assert!(line.contains("--no-install-recommends") && line.contains("--allow-downgrades"));
         assert!(line.contains("DPkg::Lock::Timeout=600") && line.contains("--force-confold"));
     }
 
     #[tokio::test]
     async fn a_distribution_without_the_older_java_gets_the_newer() {
         let system = Fake::default(); // Debian 13 offers no openjdk-17
-        install(&system, &WANTED, None).await.unwrap();
+        install(&system, &WANTED, &Versions::new()).await.unwrap();
         assert!(system.ran().last().unwrap().contains(" openjdk-21-jre-headless nginx "));
-    }
-
-    /// Whether apt found starts forbidden, when it was run with these packages there.
-    async fn forbidden(installed: &str) -> bool {
-        let system = Arc::new(Fake::default());
-        system.answer("dpkg-query", 1, installed);
-        let (machine, seen) = (Arc::downgrade(&system), Arc::new(Mutex::new(false)));
-        let look = Arc::clone(&seen);
-        system.answer_by("apt-get", move |_| {
-            *look.lock().unwrap() = machine.upgrade().unwrap().exists(Path::new(START_POLICY));
-            (100, "E: away".to_owned())
-        });
-        install(&*system, &WANTED, None).await.unwrap_err();
-        assert!(!system.exists(Path::new(START_POLICY)), "allowed again, whatever came of it");
-        *seen.lock().unwrap()
-    }
-
-    #[tokio::test]
-    async fn nothing_is_started_by_a_first_installation() {
-        assert!(forbidden("").await);
-        assert!(!forbidden("prosody installed hold 13.0.1-1\n").await, "an upgrade restarts");
-    }
-
-    #[tokio::test]
-    async fn only_our_own_prohibition_is_taken_back() {
-        let (system, policy) = (Fake::default(), Path::new(START_POLICY));
-        system.write(policy, b"#!/bin/sh\nexit 101\n", 0o755, Owner::ROOT).unwrap();
-        install(&system, &WANTED, None).await.unwrap();
-        assert!(system.exists(policy), "an image's own stays");
-        system.write(policy, NO_STARTS.as_bytes(), 0o755, Owner::ROOT).unwrap();
-        allow_starts(&system).unwrap();
-        assert!(!system.exists(policy), "one that a killed installation left does not");
     }
 
     #[tokio::test]
@@ -345,13 +332,5 @@ mod tests {
         let ran = system.ran();
         let mut updates = ran.iter().filter(|line| line.ends_with(" update"));
         assert!(updates.all(|line| line.contains("Acquire::Max-FutureTime=86400")), "{ran:?}");
-    }
-
-    #[tokio::test]
-    async fn finds_prosody_13_among_the_offers() {
-        let system = Fake::default();
-        system.answer("apt-cache", 0, " prosody | 0.12.3-1 | x\n prosody | 13.0.1-1 | y\n");
-        assert!(offers(&system, "prosody", "13.").await.unwrap());
-        assert!(!offers(&system, "prosody", "14.").await.unwrap());
     }
 }

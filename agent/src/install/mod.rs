@@ -4,9 +4,12 @@
 mod apt;
 mod keys;
 mod os;
+mod set;
+mod starts;
 mod swap;
 mod unit;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -18,6 +21,7 @@ use crate::retry::{Hopeless, retry};
 use crate::system::{Command, Owner, System, memory_mib};
 use crate::{certificate, system};
 
+pub(crate) use set::{line, unavailable};
 pub use unit::{ensure, leave_word};
 
 /// Longest time for everything that needs the network: repositories were seen to be away for
@@ -26,22 +30,18 @@ const NETWORK_LIMIT: Duration = Duration::from_mins(20);
 /// Packages, Java among them, and their unpacked files need about 1.5 GB.
 const LEAST_FREE: u64 = 2 << 30;
 
-/// Installs whatever is missing; true when something was.
+/// Installs whatever is missing, in the versions that were proven if there are any.
 pub async fn install(
     system: &dyn System,
     settings: &InstanceSettings,
     secrets: &Secrets,
-) -> Result<bool> {
+    proven: Option<&Versions>,
+) -> Result<()> {
     let wanted = wanted(&settings.jitsi.authentication);
-    if is_complete(system, settings).await? {
-        tracing::info!("install: every package is there and held");
-        return Ok(false);
-    }
     let os = os::detect(system)?;
     check_hardware(system)?;
     swap::make(system).await?;
     certificate::ensure(system, settings.domain.as_str()).await?;
-    apt::allow_starts(system)?;
     retry("installing prerequisites", NETWORK_LIMIT, || async {
         apt::repair(system).await?;
         apt::install_prerequisites(system, &os).await
@@ -67,7 +67,6 @@ pub async fn install(
             os.codename
         );
     }
-    let mut versions = Versions { jitsi_meet: settings.jitsi.version.clone(), prosody: None };
     let render = |versions: &Versions| {
         let context = InstallContext {
             settings,
@@ -78,30 +77,40 @@ pub async fn install(
         };
         jitsi_templates::render_install(&context).context(Hopeless::new("rendering apt's files"))
     };
-    let mut files = render(&versions)?;
+    let mut files = render(&Versions::new())?;
     // Asked when packages are unpacked: telling debconf once is enough, and takes a third of a second.
     files.retain(|file| file.consumer != Consumer::Debconf);
     write(system, &files).await?;
+    // An earlier choice would hide what the repositories have now.
+    system.remove(Path::new(layout::APT_PINS))?;
     retry("updating package lists", NETWORK_LIMIT, || apt::update(system)).await?;
-    // Jitsi insists on Prosody 13; pinned only where there is one, or nothing could be installed.
-    if apt::offers(system, "prosody", "13.").await? {
-        versions.prosody = Some("13.*".to_owned());
-    } else {
-        tracing::warn!("no repository offers Prosody 13: taking what there is");
-    }
+    let versions = set::choose(system, &wanted, settings.jitsi.version.as_deref(), proven).await?;
     write(system, &render(&versions)?).await?;
-    retry("installing packages", NETWORK_LIMIT, || async {
+    starts::forbid(system).await?;
+    let installed = retry("installing packages", NETWORK_LIMIT, || async {
         // A full disk leaves packages half installed, and apt touches nothing else before.
         apt::repair(system).await?;
-        apt::install(system, &wanted, versions.jitsi_meet.as_deref()).await
-    })
-    .await?;
-    apt::hold(system, &wanted).await?;
-    Ok(true)
+        apt::install(system, &wanted, &versions).await
+    });
+    let installed = installed.await;
+    // Before the packages are held: what is complete is not looked at again.
+    starts::allow(system).await?;
+    installed?;
+    apt::hold(system, &wanted).await
+}
+
+/// The versions of the site's packages on this machine.
+pub(crate) async fn versions(system: &dyn System, settings: &InstanceSettings) -> Result<Versions> {
+    apt::versions(system, &wanted(&settings.jitsi.authentication)).await
+}
+
+/// The distribution's code name, `trixie`.
+pub(crate) fn codename(system: &dyn System) -> Result<String> {
+    Ok(os::detect(system)?.codename)
 }
 
 /// Whether nothing is to be installed.
-async fn is_complete(system: &dyn System, settings: &InstanceSettings) -> Result<bool> {
+pub async fn is_complete(system: &dyn System, settings: &InstanceSettings) -> Result<bool> {
     let wanted = wanted(&settings.jitsi.authentication);
     apt::is_complete(system, &wanted, settings.jitsi.version.as_deref()).await
 }
@@ -190,6 +199,7 @@ mod tests {
         let there = ["ca-certificates", "gpg", "openssl"]
             .map(|name| format!("{name} installed install 1\n"));
         system.answer("dpkg-query", 1, &there.concat());
+        system.answer("apt-cache show", 0, "Package: jitsi-meet\nVersion: 2.0.1-1\n");
         system
     }
 
@@ -204,9 +214,9 @@ mod tests {
         });
     }
 
-    async fn install_on(system: &Fake) -> Result<bool> {
+    async fn install_on(system: &Fake) -> Result<()> {
         let secrets = secrets::load_or_make(system, "i-1")?;
-        install(system, &config::example(), &secrets).await
+        install(system, &config::example(), &secrets, None).await
     }
 
     fn held(system: &Fake) -> bool {
@@ -219,7 +229,7 @@ mod tests {
         fail(&system, "/usr/lib/apt/apt-helper", 8, "E: Temporary failure resolving 'x.example'");
         fail(&system, "apt-get", 8, "E: Failed to fetch http://x  503  Service Unavailable");
         let start = Instant::now();
-        assert!(install_on(&system).await.unwrap());
+        install_on(&system).await.unwrap();
         assert!(held(&system));
         assert!(start.elapsed() > Duration::from_mins(2), "{:?}", start.elapsed());
         let ran = system.ran();
@@ -243,7 +253,7 @@ mod tests {
             let half = looks.fetch_add(1, Ordering::SeqCst) == 2;
             (0, if half { "The following packages are only half installed" } else { "" }.to_owned())
         });
-        assert!(install_on(&system).await.unwrap());
+        install_on(&system).await.unwrap();
         assert!(held(&system));
         let ran = system.ran();
         let at = |words: &str| ran.iter().position(|line| line.contains(words)).unwrap();

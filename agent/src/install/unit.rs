@@ -10,7 +10,7 @@ use jitsi_templates::layout::INSTALL_MINUTES;
 use jitsi_templates::settings::InstanceSettings;
 use serde::{Deserialize, Serialize};
 
-use super::is_complete;
+use super::{is_complete, starts};
 use crate::advice::{Advice, next_step};
 use crate::retry::{Hopeless, is_hopeless};
 use crate::system::{Command, Owner, System};
@@ -68,7 +68,8 @@ pub fn leave_word(system: &dyn System, error: Option<&anyhow::Error>) {
 pub async fn ensure(system: &dyn System, settings: &InstanceSettings) -> Result<()> {
     if is_complete(system, settings).await? {
         tracing::info!("install: every package is there and held");
-        return Ok(());
+        // An installation that was killed at its very end.
+        return starts::allow(system).await;
     }
     // What an earlier attempt said is not what this one will say.
     system.remove(Path::new(WORD))?;

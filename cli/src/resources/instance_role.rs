@@ -4,7 +4,7 @@
 use anyhow::Result;
 use async_trait::async_trait;
 use jitsi_templates::{
-    layout::{FAILED_LAUNCHES_TAG, METRICS_NAMESPACE},
+    layout::{FAILED_LAUNCHES_TAG, METRICS_NAMESPACE, PROVEN_PREFIX},
     settings::Authentication,
 };
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ fn trust() -> Value {
 /// What the agent calls, and Systems Manager's own agent.
 fn granted(names: &Names, authentication: &Authentication) -> Vec<Permission> {
     let group = format!("autoScalingGroup:*:autoScalingGroupName/{}", names.deployment());
-    let agent = format!("arn:{}:s3:::{}/*", names.partition(), names.agent_bucket());
+    let bucket = format!("arn:{}:s3:::{}", names.partition(), names.agent_bucket());
     let mut granted = vec![
         Permission::write(&[
             "autoscaling:CompleteLifecycleAction",
@@ -85,7 +85,13 @@ fn granted(names: &Names, authentication: &Authentication) -> Vec<Permission> {
         Permission::read(&["autoscaling:DescribeTags"]),
         Permission::write(&["cloudwatch:PutMetricData"])
             .when(json!({ "StringEquals": { "cloudwatch:namespace": METRICS_NAMESPACE } })),
-        Permission::read(&["s3:GetObject"]).on([agent]),
+        Permission::read(&["s3:GetObject"]).on([format!("{bucket}/*")]),
+        // The set of packages that held a meeting. Without the right to list, S3 says of an object
+        // that is not there that access is denied (GetObject, "Permissions").
+        Permission::read(&["s3:ListBucket"])
+            .on([bucket.clone()])
+            .when(json!({ "StringLike": { "s3:prefix": format!("{PROVEN_PREFIX}*") } })),
+        Permission::write(&["s3:PutObject"]).on([format!("{bucket}/{PROVEN_PREFIX}*")]),
         // Why an instance gives itself up; the topic has the deployment's name.
         Permission::write(&["sns:Publish"]).on([names.arn("sns", names.deployment())]),
         // A session and a command, as in AmazonSSMManagedInstanceCore, which besides lets the

@@ -39,6 +39,14 @@ SILENT_MODULES = [
     "muc_password_whitelist", "muc_rate_limit", "muc_wait_for_host", "persistent_lobby", "polls_component",
     "room_metadata_component", "speakerstats_component",
 ]
+# The recipes' versions, and those of the release after it: Jitsi's repository keeps both, and `jitsi-meet`
+# names the others exactly.
+NEXT_RELEASE = {
+    "2.0.10700-1": "2.0.10741-1",  # jitsi-meet
+    "1.0.9000-1": "1.0.9056-1",  # jitsi-meet-web, -web-config, -prosody, -tokens
+    "1.0-1170-1": "1.0-1180-1",  # jicofo
+    "2.3-270-g0000000-1": "2.3-281-g0000001-1",  # jitsi-videobridge2
+}
 # Jitsi's own repository, passed on to instances, which have no other way to it.
 UPSTREAM, UPSTREAM_KEY = "jitsi-upstream", "jitsi-key.gpg.key"
 STANDINS = {"jitsi-videobridge2": "usr/share/jitsi-videobridge", "jicofo": "usr/share/jicofo"}
@@ -55,9 +63,11 @@ def jitsi(cache: Path, standins: Path, say: Callable[[str], None]) -> Path:
         www = part / "www"
         key = Key(cache / "key")
         (www / "jitsi/stable").mkdir(parents=True)
-        (part / "work").mkdir()
-        for recipe in sorted(p for p in RECIPES.iterdir() if p.is_dir()):
-            _package(recipe, standins, part / "work", www / "jitsi/stable")
+        for release in ({}, NEXT_RELEASE):
+            (part / "work").mkdir()
+            for recipe in sorted(p for p in RECIPES.iterdir() if p.is_dir()):
+                _package(recipe, release, standins, part / "work", www / "jitsi/stable")
+            shutil.rmtree(part / "work")
         flat(www / "jitsi", "stable", key)
         (www / "key.asc").write_text(key.armored())
         # instances trust Debian's packages through the image, not through anything they install
@@ -65,7 +75,6 @@ def jitsi(cache: Path, standins: Path, say: Callable[[str], None]) -> Path:
         keyring.parent.mkdir(parents=True)
         keyring.write_bytes(key.binary())
         (part / "fingerprint").write_text(key.fingerprint)
-        shutil.rmtree(part / "work")
         part.rename(target)
     return target
 
@@ -91,7 +100,7 @@ def debian(cache: Path, release: Release, say: Callable[[str], None]) -> tuple[P
 
 def _fingerprint(standins: Path) -> str:
     """Changes with any file the Jitsi packages are made of."""
-    digest = hashlib.sha256(json.dumps([FROM_PYPI, SILENT_MODULES]).encode())
+    digest = hashlib.sha256(json.dumps([FROM_PYPI, SILENT_MODULES, NEXT_RELEASE]).encode())
     for root in (RECIPES, standins):
         for path in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
             digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
@@ -179,8 +188,9 @@ def discard(directory: Path) -> None:
 # ---- Jitsi's names
 
 
-def _package(recipe: Path, standins: Path, work: Path, out: Path) -> None:
-    """Builds one package from its recipe: control files beside `root/`, the files it installs."""
+def _package(recipe: Path, versions: dict[str, str], standins: Path, work: Path, out: Path) -> None:
+    """Builds one package from its recipe: control files beside `root/`, the files it installs. `versions`
+    replaces those in the recipe."""
     root = work / recipe.name
     if (recipe / "root").is_dir():
         shutil.copytree(recipe / "root", root)
@@ -189,7 +199,11 @@ def _package(recipe: Path, standins: Path, work: Path, out: Path) -> None:
     for path in recipe.iterdir():
         if path.is_file():
             shutil.copy(path, control / path.name)
-            (control / path.name).chmod(0o644 if path.name in ("control", "templates") else 0o755)
+            (control / path.name).chmod(0o644 if path.name in ("control", "templates", "triggers") else 0o755)
+    text = (control / "control").read_text()
+    for former, version in versions.items():
+        text = text.replace(former, version)
+    (control / "control").write_text(text)
     if home := STANDINS.get(recipe.name):
         ignored = shutil.ignore_patterns("__pycache__", "test*", "recorded", "*.md")
         shutil.copytree(standins, root / home / "standins", ignore=ignored)

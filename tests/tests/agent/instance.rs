@@ -59,7 +59,14 @@ impl Instance {
             instance.file(&format!("/usr/lib/prosody/modules/mod_{module}.lua"), "");
         }
         instance.script("dpkg-query", "shift 3; for p; do echo \"$p installed hold 1\"; done");
-        instance.script("systemctl", "[ \"$1\" != is-failed ]");
+        // The unit for installing is the same program again.
+        let install = format!(
+            "exec '{}' --root '{}' install",
+            binary().display(),
+            instance.root.path().display()
+        );
+        let unit = format!("[ \"$1 $2\" = 'start jitsi-agent-install' ] && {install}");
+        instance.script("systemctl", &format!("{unit}\n[ \"$1\" != is-failed ]"));
         instance.script("prosodyctl", "while read -r _; do echo 'prosody> | OK'; done");
         for quiet in ["nginx", "sysctl"] {
             instance.script(quiet, "exit 0");

@@ -73,8 +73,10 @@ pub(crate) fn site(settings: &InstanceSettings, modules: &ProsodyModules) -> Vec
 
 /// The files for the package manager.
 pub(crate) fn install(settings: &InstanceSettings) -> Vec<OwnedFile> {
-    let versions =
-        Versions { jitsi_meet: Some("2.0.10710-1".into()), prosody: Some("13.*".into()) };
+    let versions = Versions::from([
+        ("jitsi-meet".into(), "2.0.10710-1".into()),
+        ("prosody".into(), "13.*".into()),
+    ]);
     render_install(&InstallContext {
         settings,
         codename: "bookworm",

@@ -63,6 +63,11 @@ fn apt_reads_sources_pins_and_exclusions() {
     let dump = output(Command::new("apt-config").arg("-c").arg(conf).arg("dump"));
     assert!(dump.contains("Unattended-Upgrade::Package-Blacklist:: \"^jicofo$\";"), "{dump}");
     assert!(dump.contains("Unattended-Upgrade::Package-Blacklist:: \"^jitsi-\";"), "{dump}");
+    for patched in ["nginx", "openjdk"] {
+        assert!(!dump.contains(&format!("Package-Blacklist:: \"^{patched}")), "{dump}");
+    }
+    assert!(dump.contains("APT::Periodic::Unattended-Upgrade \"1\";"), "{dump}");
+    assert!(dump.contains("label=Debian-Security\";") && dump.contains("origin=Ubuntu"), "{dump}");
 }
 
 #[test]
