@@ -42,6 +42,8 @@ pub async fn install(
     check_hardware(system)?;
     swap::make(system).await?;
     certificate::ensure(system, settings.domain.as_str()).await?;
+    // Before the repair, too: it configures what an earlier attempt unpacked.
+    starts::forbid(system).await?;
     retry("installing prerequisites", NETWORK_LIMIT, || async {
         apt::repair(system).await?;
         apt::install_prerequisites(system, &os).await
@@ -86,7 +88,6 @@ pub async fn install(
     retry("updating package lists", NETWORK_LIMIT, || apt::update(system)).await?;
     let versions = set::choose(system, &wanted, settings.jitsi.version.as_deref(), proven).await?;
     write(system, &render(&versions)?).await?;
-    starts::forbid(system).await?;
     let installed = retry("installing packages", NETWORK_LIMIT, || async {
         // A full disk leaves packages half installed, and apt touches nothing else before.
         apt::repair(system).await?;
