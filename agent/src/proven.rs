@@ -55,7 +55,10 @@ pub(crate) async fn remember(node: &Node) {
         let bucket = Bucket::of(node, &imds).await?;
         let former = look(node, &bucket).await?;
         if let Some((note, _)) = &former {
-            if note.packages == installed {
+            let differs = |(name, version): (&String, &String)| {
+                installed.get(name).is_some_and(|there| there != version)
+            };
+            if !note.packages.iter().any(differs) {
                 return Ok(false);
             }
             let gone = install::unavailable(node.system(), &note.packages).await?;

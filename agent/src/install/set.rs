@@ -26,7 +26,11 @@ pub(super) async fn choose(
     proven: Option<&Versions>,
 ) -> Result<Versions> {
     let offers = Offers::of(system, wanted).await?;
-    if let Some(proven) = proven {
+    let mut noted = proven.cloned();
+    if let Some(noted) = &mut noted {
+        add_tokens(noted, wanted);
+    }
+    if let Some(proven) = &noted {
         let missing = offers.lacks(wanted, proven);
         if missing.is_empty() {
             tracing::info!("installing the set that held a meeting: {}", line(proven));
@@ -134,13 +138,19 @@ async fn with_dependencies(
     })?;
     let mut set = exact_dependencies(&record, wanted);
     set.insert(META.to_owned(), version.to_owned());
-    // Built from one source with Prosody's modules, and no package says so.
-    if let Some(modules) = set.get("jitsi-meet-prosody").cloned()
-        && wanted.contains(&"jitsi-meet-tokens")
-    {
-        set.insert("jitsi-meet-tokens".to_owned(), modules);
-    }
+    add_tokens(&mut set, wanted);
     Ok(set)
+}
+
+/// The token modules are built from one source with Prosody's other modules, and no package says so. A
+/// set that was proven on an open site has none.
+fn add_tokens(set: &mut Versions, wanted: &[&str]) {
+    const TOKENS: &str = "jitsi-meet-tokens";
+    if let Some(modules) = set.get("jitsi-meet-prosody").cloned()
+        && wanted.contains(&TOKENS)
+    {
+        set.entry(TOKENS.to_owned()).or_insert(modules);
+    }
 }
 
 /// `Depends: jicofo (= 1.0-1170-1), …`, and `Pre-Depends`.
@@ -217,6 +227,15 @@ mod tests {
             "jicofo 1.0-1-1, jitsi-meet 2.0.1-1, jitsi-meet-tokens 1.0.1-1, prosody 13.0.1-1"
         );
         assert_eq!(choose(&machine(), &WANTED, None, None).await.unwrap()[META], "2.0.2-1");
+    }
+
+    #[tokio::test]
+    async fn a_set_of_an_open_site_serves_one_with_tokens() {
+        let mut open = proven();
+        open.remove("jitsi-meet-tokens");
+        open.insert("jitsi-meet-prosody".to_owned(), "1.0.1-1".to_owned());
+        let set = choose(&machine(), &WANTED, None, Some(&open)).await.unwrap();
+        assert_eq!((&*set["jitsi-meet-tokens"], &*set[META]), ("1.0.1-1", "2.0.1-1"));
     }
 
     #[tokio::test]
