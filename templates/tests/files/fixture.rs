@@ -91,10 +91,10 @@ impl Fixture {
                 token: Some(Secret::new("token-secret")),
             },
             modules: ALL_MODULES.iter().copied().collect(),
-            versions: Versions {
-                jitsi_meet: Some("2.0.10710-1".into()),
-                prosody: Some("13.*".into()),
-            },
+            versions: Versions::from([
+                ("jitsi-meet".into(), "2.0.10710-1".into()),
+                ("prosody".into(), "13.*".into()),
+            ]),
             codename: "noble".into(),
             bucket: "jitsi-agent-123456789012-eu-central-1".into(),
             key: "jitsi-agent".into(),

@@ -96,8 +96,7 @@ fn fixture(text: &str) -> Fixture {
         repository.suite = text.into();
     }
     fixture.discovered.instance_id = text.into();
-    fixture.versions.jitsi_meet = Some(text.into());
-    fixture.versions.prosody = Some(text.into());
+    fixture.versions = ["jitsi-meet", "prosody"].map(|name| (name.into(), text.into())).into();
     fixture.secrets.focus = Secret::new(text);
     fixture.secrets.jvb = Secret::new(text);
     fixture.secrets.probe = Secret::new(text);
