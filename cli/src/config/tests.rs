@@ -193,7 +193,7 @@ fn answers() -> impl Strategy<Value = Answers> {
             .prop_map(|hosted_zone| CertificateAnswer::Request { hosted_zone }),
     ];
     let emails = prop::collection::btree_set("[a-z]{1,9}@[a-z]{1,9}\\.org", 0..3);
-    ("[a-z][a-z0-9]{0,19}", certificate, emails).prop_map(|(name, certificate, emails)| Answers {
+    ("[a-z][a-z0-9]{2,19}", certificate, emails).prop_map(|(name, certificate, emails)| Answers {
         name: DeploymentName::parse(&name).unwrap(),
         region: Region::parse("eu-central-1").unwrap(),
         domain: Domain::parse("meet.example.org").unwrap(),
