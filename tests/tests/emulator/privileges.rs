@@ -47,7 +47,7 @@ async fn the_deployer_may_do_exactly_what_it_does() {
     jitsi.configure(|text| {
         let own = text.split("[certificate]").next().unwrap();
         format!(
-            "{own}[certificate]\nmode = \"request\"\n[agent]\nbinary = \"agent\"\n[dns]\nhosted_zone = \"{zone}\"\n"
+            "{own}[certificate]\nmode = \"request\"\n[agent]\nbinary = \"agent\"\n[dns]\nhosted_zone = \"{zone}\"\n[monitoring]\nemails = [\"chief@example.org\"]\n"
         )
     });
     jitsi.succeed(&["setup", "iam"]); // rights on this zone
