@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::OwnedFile;
-use crate::context::{InstallContext, Mode, Versions};
+use crate::context::{InstallContext, Mode};
 use crate::owned::Consumer;
 use crate::settings::Repository;
 use crate::template::{Template, render};
@@ -14,7 +14,8 @@ struct Install<'a> {
     domain: &'a str,
     #[serde(flatten)]
     mode: Mode<'a>,
-    versions: &'a Versions,
+    /// By name: the template engine's maps have no order, and a file that changes by itself is drift.
+    versions: Vec<(&'a str, &'a str)>,
     focus_password: &'a str,
     jvb_password: &'a str,
     /// What `jitsi-meet-tokens` writes, with `sed`, into a file that is replaced before anybody can
@@ -52,7 +53,7 @@ pub fn render_install(context: &InstallContext<'_>) -> Result<Vec<OwnedFile>> {
     let values = Install {
         domain: settings.domain.as_str(),
         mode: Mode::new(&settings.jitsi.authentication, secrets)?,
-        versions,
+        versions: versions.iter().map(|(name, version)| (&**name, &**version)).collect(),
         focus_password: secrets.focus.expose(),
         jvb_password: secrets.jvb.expose(),
         unused_secret: secrets.probe.expose(),
