@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
+import service_passwords
 from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -47,6 +48,7 @@ class Application:
 
     def __init__(self, world: World, control: Control, roll: Callable[[], float] = random.random) -> None:
         self.world, self._control, self._roll = world, control, roll
+        service_passwords.install()
         self._moto = RpcV2Cbor(DomainDispatcherApplication(create_backend_app))
 
     def __call__(self, environ, start_response):
