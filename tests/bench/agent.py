@@ -2,6 +2,7 @@
 
 import json
 import math
+import platform
 import statistics
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def measure(root: Path, binaries: Path, directory: Path) -> dict:
         commands = {name: command(instance, name) for name in ("configure", "install")}
     finally:
         region.down()
-    size = (binaries / "jitsi-agent").stat().st_size
+    size = (binaries / f"jitsi-agent-{platform.machine()}").stat().st_size
     return result(cold, size, boot, watch, loads, commands)
 
 

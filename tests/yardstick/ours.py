@@ -1,6 +1,7 @@
 """This project's deployment, made by the built `jitsi-aws setup all` with its defaults."""
 
 import os
+import platform
 import subprocess
 import time
 from pathlib import Path
@@ -23,7 +24,9 @@ class Ours:
         config = write_config(self._directory, NAME, self.domain, certificate, self._region.known["region"])
         # Without debugging symbols: an instance fetches it at every boot.
         agent = self._directory / "jitsi-agent"
-        subprocess.run(["strip", "-o", str(agent), str(self._binaries / "jitsi-agent")], check=True)
+        static = self._binaries / f"jitsi-agent-{platform.machine()}"
+        built = static if static.exists() else self._binaries / "jitsi-agent"
+        subprocess.run(["strip", "-o", str(agent), str(built)], check=True)
         with config.open("a") as file:
             file.write(f'[agent]\nbinary = "{agent}"\n')
             file.write('[monitoring]\nemails = ["ops@example.org"]\n')

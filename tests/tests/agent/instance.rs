@@ -250,8 +250,11 @@ impl Drop for Agent {
     }
 }
 
-/// The built agent, beside the folder this test was built in.
+/// The built agent, beside the folder this test was built in; `JITSI_AGENT` names another one.
 fn binary() -> PathBuf {
+    if let Some(other) = std::env::var_os("JITSI_AGENT") {
+        return other.into();
+    }
     let test = std::env::current_exe().expect("a path of our own");
     let path = test.ancestors().nth(2).expect("built by cargo").join("jitsi-agent");
     assert!(path.exists(), "{} is missing: run scripts/test, or cargo build first", path.display());
