@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+import ebs_default_key
 import fis_tags
 import service_passwords
 from moto.iam.access_control import IAMRequestBase
@@ -32,6 +33,7 @@ def _with_iam_prefix(self, *args, **kwargs):
 
 
 IAMRequestBase.__init__ = _with_iam_prefix
+ebs_default_key.install()
 fis_tags.install()
 service_passwords.install()
 

@@ -2,7 +2,7 @@
 //! needs, and a way to say how it is getting on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -30,6 +30,7 @@ pub struct Cx {
     /// Whether a deletion waits for people in meetings, as a replacement does.
     pub drain: bool,
     ids: Mutex<BTreeMap<Key, String>>,
+    noted: Mutex<BTreeSet<String>>,
     listener: Listener,
     stop: watch::Receiver<bool>,
 }
@@ -43,7 +44,8 @@ impl Cx {
         listener: Listener,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { aws, config, names, drain: false, ids: Mutex::default(), listener, stop }
+        let (ids, noted) = Default::default();
+        Self { aws, config, names, drain: false, ids, noted, listener, stop }
     }
 
     /// The id of a resource found or made in this run.
@@ -76,9 +78,12 @@ impl Cx {
         self.tell(Event::Waiting { key: key.clone(), what: what.to_owned() });
     }
 
-    /// Something the user should know once all is done.
+    /// Something the user should know once all is done; the same words are told once.
     pub fn note(&self, key: &Key, text: impl Into<String>) {
-        self.tell(Event::Note { key: key.clone(), text: text.into() });
+        let text = text.into();
+        if self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
+            self.tell(Event::Note { key: key.clone(), text });
+        }
     }
 
     /// Whether the user asked to stop.

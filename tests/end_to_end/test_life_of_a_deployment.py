@@ -163,6 +163,24 @@ def test_people_finish_their_meeting_while_a_bad_successor_is_given_up(workplace
     workplace.steady(other_than=first)
 
 
+def test_debian_12_serves_as_debian_13_does(workplace):
+    """All chapters so far were told on the default image; the other proven one takes over when it is asked for."""
+    first = workplace.steady()
+    assert codename(workplace, first) == "trixie"
+    workplace.edit('# image = "debian-13"', 'image = "debian-12"')
+    workplace.jitsi_aws("setup", "instances", "--yes")
+    workplace.client("autoscaling").start_instance_refresh(
+        AutoScalingGroupName=NAME, Preferences={"MinHealthyPercentage": 0})
+    instance = workplace.steady(other_than=first)
+    assert codename(workplace, instance) == "bookworm"
+    assert workplace.inside(instance, "jitsi-agent", "configure") == "nothing to do\n"
+
+    before = started(workplace, instance)
+    workplace.client("ec2").reboot_instances(InstanceIds=[instance])
+    wait_for("another init", lambda: started(workplace, instance) not in ("", before), 60)
+    healed(workplace, instance)
+
+
 def test_deleted_means_nothing_is_left(workplace, before):
     workplace.steady()
     assert "0 left" in workplace.jitsi_aws("setup", "delete", "--yes").stdout
@@ -229,6 +247,15 @@ def zone_of(workplace: Workplace, instance: str) -> str:
 def alone(workplace: Workplace, instance: str) -> bool:
     """Whether the group has no other member; a dead one stays until its termination hook times out."""
     return [i["id"] for i in workplace.state()["instances"] if i["lifecycle"]] == [instance]
+
+
+def codename(workplace: Workplace, instance: str) -> str:
+    return workplace.inside(instance, "sh", "-c", '. /etc/os-release; printf %s "$VERSION_CODENAME"')
+
+
+def started(workplace: Workplace, instance: str) -> str:
+    """When the instance's init began; empty while there is none."""
+    return workplace.inside(instance, "ps", "-o", "lstart=", "1", expect=None).strip()
 
 
 def console(workplace: Workplace, instance: str) -> str:

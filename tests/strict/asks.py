@@ -181,6 +181,13 @@ class Asking:
             name = self.p.get("KeyName") if kind == "key-pair" else f"{kind}-{NEW}"
             self.created_tags(self.call.operation, kind, name, tags)
 
+    def kms(self):
+        if "KeyId" not in self.p:
+            self.plain()
+            return
+        key = self.p["KeyId"]
+        self.ask(self.action, key if key.startswith("arn:") else self.arn("kms", "key", key), "key")
+
     def created_tags(self, operation, kind, name, tags):
         """Tags in a create call (EC2 user guide, "Grant permission to tag resources during creation")."""
         context = {**self.request_tags(tags), "ec2:CreateAction": [operation]}

@@ -53,6 +53,8 @@ pub struct Aws {
     pub fis: aws_sdk_fis::Client,
     /// IAM.
     pub iam: aws_sdk_iam::Client,
+    /// Key Management Service.
+    pub kms: aws_sdk_kms::Client,
     /// Route 53.
     pub route53: aws_sdk_route53::Client,
     /// S3.
@@ -132,6 +134,7 @@ impl Aws {
             eventbridge: client!(aws_sdk_eventbridge, config, calls),
             fis: client!(aws_sdk_fis, config, calls),
             iam: client!(aws_sdk_iam, config, calls),
+            kms: client!(aws_sdk_kms, config, calls),
             route53: client!(aws_sdk_route53, config, calls),
             // Path style, so that an endpoint given as an address works too.
             s3: aws_sdk_s3::Client::from_conf(

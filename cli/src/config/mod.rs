@@ -1,6 +1,9 @@
 //! The deployment as one file describes it: `jitsi.toml`, checked as a whole, with every problem at
 //! once. What a [`Config`] holds needs no further check before AWS is asked.
 
+mod agent;
+mod architecture;
+mod image;
 mod overrides;
 mod read;
 pub mod template;
@@ -16,6 +19,8 @@ use std::{
 use ipnet::Ipv4Net;
 use jitsi_templates::settings::{self, Domain, InstanceSettings, Jitsi, Problem, Watch};
 
+pub use architecture::Architecture;
+pub use image::{Debian, ImageChoice};
 pub use overrides::Overrides;
 pub use types::{
     CertificateArn, DeploymentName, Email, HostedZoneId, ImageId, InstanceType, Region, Zone,
@@ -99,8 +104,8 @@ pub struct Network {
 pub struct Instance {
     /// EC2 instance type.
     pub instance_type: InstanceType,
-    /// Its image; the newest Ubuntu 24.04 when absent.
-    pub image: Option<ImageId>,
+    /// Its image. When absent the newest Debian 13, unless an official one is in use already.
+    pub image: Option<ImageChoice>,
     /// Root volume in GiB.
     pub disk_gib: u32,
 }
@@ -212,7 +217,8 @@ pub fn load(path: &Path, overrides: &Overrides, files: Files) -> Result<Loaded, 
     overrides.name_origins(&mut warnings);
     let mut file_problems = Vec::new();
     if files.agent {
-        file_problems.extend(partial.agent.as_deref().and_then(missing_agent));
+        let agent = partial.agent.as_ref();
+        file_problems.extend(agent.and_then(|(path, built_for)| agent::missing(path, *built_for)));
     }
     let mut certificate = None;
     if let (Some(now), Some(Certificate::Import(paths))) = (files.certificate, &partial.certificate)
@@ -248,18 +254,6 @@ fn text(path: &Path) -> Result<String, Invalid> {
         ErrorKind::InvalidData => refuse("is no UTF-8 text".to_owned(), "save it as UTF-8"),
         _ => refuse(format!("cannot be read: {error}"), "name another with `--config PATH`"),
     })
-}
-
-fn missing_agent(path: &Path) -> Option<Problem> {
-    let reason = match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => return None,
-        Ok(_) => "is no file".to_owned(),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            "does not exist; name the file that `scripts/build-agent` made".to_owned()
-        }
-        Err(error) => format!("cannot be read: {error}"),
-    };
-    Some(Problem::with_value("agent.binary", &path.display().to_string().into(), reason))
 }
 
 #[cfg(test)]

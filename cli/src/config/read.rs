@@ -15,8 +15,8 @@ use jitsi_templates::settings::{
 use serde_json::Value;
 
 use super::{
-    Certificate, CertificateArn, CertificatePaths, Config, DeploymentName, Email, HostedZoneId,
-    ImageId, Instance, InstanceType, Network, Region, Zone,
+    Architecture, Certificate, CertificateArn, CertificatePaths, Config, DeploymentName, Email,
+    HostedZoneId, ImageChoice, Instance, InstanceType, Network, Region, Zone, agent,
 };
 
 /// Long enough for most meetings to end, short enough for a bad instance to be gone soon.
@@ -33,7 +33,8 @@ pub(super) struct Partial {
     pub(super) config: Option<Config>,
     pub(super) domain: Option<Domain>,
     pub(super) certificate: Option<Certificate>,
-    pub(super) agent: Option<PathBuf>,
+    /// With what it must be built for.
+    pub(super) agent: Option<(PathBuf, Architecture)>,
 }
 
 /// Reads a whole configuration whose relative paths begin at `base`: what it is, problems, warnings.
@@ -83,11 +84,13 @@ fn config(root: &mut Section<'_>, base: &Path, warnings: &Warnings) -> Partial {
     let drain =
         root.section("meetings", |table| table.or("drain", DEFAULT_DRAIN, duration(DRAIN_LIMIT)));
     let emails = root.section("monitoring", |table| emails(table, warnings));
+    let kind = instance.as_ref().map_or("", |instance| instance.instance_type.as_str());
+    let architecture = Architecture::of(kind);
     let agent = root.section("agent", |table| {
         if table.has("binary") {
-            table.optional("binary", path(base))
+            table.optional("binary", path(base)).map(|path| agent::file(path, architecture))
         } else {
-            default_agent(table)
+            default_agent(table, architecture)
         }
     });
     let jitsi = root.section("jitsi", Jitsi::read);
@@ -108,7 +111,8 @@ fn config(root: &mut Section<'_>, base: &Path, warnings: &Warnings) -> Partial {
             watch,
         })
     };
-    Partial { config: whole(), domain, certificate, agent }
+    let config = whole();
+    Partial { config, domain, certificate, agent: agent.map(|path| (path, architecture)) }
 }
 
 /// Top-level domains that never are in public DNS (IANA, "Special-Use Domain Names"; ICANN for `internal`).
@@ -276,7 +280,7 @@ fn instance(table: &mut Section<'_>, warnings: &Warnings) -> Option<Instance> {
         let reason = format!("has {memory} MiB of memory; below 4 GiB meetings stutter or fail");
         warnings.add("instance.type", kind, reason);
     }
-    let image = table.optional("image", text(ImageId::parse));
+    let image = table.optional("image", text(ImageChoice::parse));
     let disk_gib = table.or("disk_gib", DEFAULT_DISK, integer(8..=16_384, "GiB"));
     if disk_gib < DEFAULT_DISK {
         warnings.add("instance.disk_gib", disk_gib, "is little; Jitsi's requirements name 20 GiB");
@@ -328,10 +332,10 @@ fn path(base: &Path) -> impl Fn(&Value) -> Result<PathBuf, String> {
     })
 }
 
-/// `jitsi-agent` beside this program.
-fn default_agent(table: &mut Section<'_>) -> Option<PathBuf> {
+/// The agent beside this program.
+fn default_agent(table: &mut Section<'_>, architecture: Architecture) -> Option<PathBuf> {
     match std::env::current_exe() {
-        Ok(program) => Some(program.with_file_name("jitsi-agent")),
+        Ok(program) => Some(agent::default(&program, architecture)),
         Err(error) => {
             table.problem(
                 "binary",

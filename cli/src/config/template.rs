@@ -122,7 +122,7 @@ fn optional(file: &mut File, answers: &Answers) {
 
     file.section("instance");
     file.show("type", DEFAULT_INSTANCE_TYPE, "4 GiB of memory at least");
-    file.show("image", "ami-0123456789abcdef0", "absent: the newest Ubuntu 24.04");
+    file.show("image", "debian-13", "or \"debian-12\", or an AMI id (unproven); absent: Debian 13");
     file.show("disk_gib", DEFAULT_DISK, "root volume, encrypted");
 
     file.section("meetings");
@@ -139,7 +139,11 @@ fn optional(file: &mut File, answers: &Answers) {
     }
 
     file.section("agent");
-    file.show("binary", "jitsi-agent", "absent: `jitsi-agent` beside the `jitsi-aws` program");
+    file.show(
+        "binary",
+        "jitsi-agent",
+        "or a directory of `scripts/build-agent`; absent: beside `jitsi-aws`",
+    );
 
     file.section("jitsi");
     file.show("version", "2.0.10741-1", "of the package jitsi-meet; absent: the newest stable one");

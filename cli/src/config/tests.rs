@@ -45,7 +45,7 @@ fn four_settings_are_enough() {
     assert_eq!(config.instance.instance_type.as_str(), "t3.large");
     assert_eq!(config.instance.disk_gib, 20);
     assert_eq!(config.drain, Duration::from_mins(30));
-    assert!(config.agent.ends_with("jitsi-agent"));
+    assert!(config.agent.ends_with("jitsi-agent-x86_64"));
     assert_eq!(keys(&warnings), ["monitoring.emails"]);
     assert!(certificate.is_none());
 }

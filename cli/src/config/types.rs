@@ -161,8 +161,8 @@ impl ImageId {
         if matches!(digits.len(), 8 | 17) && hex {
             Ok(Self(text.to_owned()))
         } else {
-            Err("is no AMI id; write \"ami-\" and its 17 hexadecimal digits, or leave the key out \
-                 for the newest Ubuntu 24.04"
+            Err("is no image; write \"debian-13\", \"debian-12\" or an AMI id (\"ami-\" and its 17 \
+                 hexadecimal digits), or leave the key out for the newest Debian 13"
                 .into())
         }
     }

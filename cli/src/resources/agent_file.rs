@@ -1,64 +1,17 @@
 //! The agent's binary on this machine: read, checked and hashed before AWS is asked for anything.
 
-use std::{fmt, fmt::Write as _, path::Path};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use sha2::{Digest, Sha256};
 
-use crate::{config::Config, error::Hinted};
-
-/// A processor architecture EC2 offers under Linux.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Architecture {
-    /// 64-bit Intel and AMD.
-    X86,
-    /// AWS Graviton.
-    Arm,
-}
-
-impl Architecture {
-    /// Reads it off an instance type's name: after the generation, `g` stands for Graviton, and `a1`
-    /// was its first family (EC2 instance type guide, "Instance type naming conventions").
-    pub fn of(kind: &str) -> Self {
-        let family = kind.split('.').next().unwrap_or(kind);
-        let options = family.trim_start_matches(|c: char| !c.is_ascii_digit());
-        if family == "a1" || options.contains('g') { Self::Arm } else { Self::X86 }
-    }
-
-    /// As EC2 names it.
-    pub fn aws(self) -> &'static str {
-        match self {
-            Self::X86 => "x86_64",
-            Self::Arm => "arm64",
-        }
-    }
-
-    /// As Debian and Ubuntu name it.
-    pub fn debian(self) -> &'static str {
-        match self {
-            Self::X86 => "amd64",
-            Self::Arm => "arm64",
-        }
-    }
-
-    /// From an ELF header's `e_machine` (ELF-64 object file format: 62 and 183).
-    fn of_elf(header: &[u8]) -> Option<Self> {
-        const CLASS_64_LITTLE_ENDIAN: [u8; 2] = [2, 1];
-        if header.get(..4)? != b"\x7fELF" || header.get(4..6)? != CLASS_64_LITTLE_ENDIAN {
-            return None;
-        }
-        match header.get(18..20)? {
-            [62, 0] => Some(Self::X86),
-            [183, 0] => Some(Self::Arm),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Architecture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.aws())
-    }
-}
+use super::elf::Program;
+use crate::{
+    config::{Architecture, Config, Debian, ImageChoice},
+    error::Hinted,
+};
 
 /// The agent, as it will lie in the bucket.
 pub struct AgentFile {
@@ -66,22 +19,33 @@ pub struct AgentFile {
     pub bytes: Vec<u8>,
     /// SHA-256 of `bytes`.
     pub digest: [u8; 32],
+    path: PathBuf,
+    program: Program,
 }
 
 impl AgentFile {
-    /// Reads `[agent] binary`. What is not a Linux program for the instance type's processor is the
-    /// user's to mend.
+    /// Reads `[agent] binary`. What would not start on the instance is the user's to mend.
     pub async fn read(config: &Config) -> Result<Self, Hinted> {
         let (path, kind) = (&config.agent, config.instance.instance_type.as_str());
+        let glibc = match config.instance.image {
+            None => Debian::ALL[0].glibc(),
+            Some(ImageChoice::Newest(release)) => release.glibc(),
+            Some(ImageChoice::Id(_)) => OLDEST_GLIBC,
+        };
         let bytes = tokio::fs::read(path).await.map_err(|error| {
             Hinted::user(
                 format!("the agent `{}` cannot be read: {error}", path.display()),
-                "put jitsi-agent beside jitsi-aws, or set [agent] binary in jitsi.toml to it",
+                "build it with `scripts/build-agent`, or set [agent] binary in jitsi.toml to it",
             )
         })?;
-        check(path, &bytes, kind)?;
+        let program = check(path, &bytes, kind, glibc)?;
         let digest = Sha256::digest(&bytes).into();
-        Ok(Self { bytes, digest })
+        Ok(Self { path: path.clone(), program, bytes, digest })
+    }
+
+    /// Looks again once AWS has said which image it will run on, with the glibc that one has.
+    pub(super) fn check_glibc(&self, image: Option<(u32, u32)>) -> Result<(), Hinted> {
+        image.map_or(Ok(()), |glibc| check_glibc(&self.path, &self.program, glibc))
     }
 
     /// SHA-256 in hexadecimal.
@@ -106,72 +70,103 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 /// Where agents lie in the bucket; the instance's role may read nothing else.
 pub const PREFIX: &str = "agents/";
 
-fn check(path: &Path, bytes: &[u8], kind: &str) -> Result<(), Hinted> {
+/// Refuses what would not start on the instance. `glibc` is the image's, where it is known.
+fn check(path: &Path, bytes: &[u8], kind: &str, glibc: (u32, u32)) -> Result<Program, Hinted> {
     let needed = Architecture::of(kind);
-    let wrong = |what: String| {
-        let hint = format!(
-            "set [agent] binary in jitsi.toml to a jitsi-agent built for Linux on {needed}"
-        );
-        Hinted::user(format!("the agent `{}` {what}", path.display()), hint)
-    };
-    match Architecture::of_elf(bytes) {
-        None => Err(wrong("is not a 64-bit Linux program".into())),
-        Some(built) if built != needed => {
-            Err(wrong(format!("is built for {built}, but {kind} has a processor for {needed}")))
-        }
-        Some(_) => Ok(()),
+    let wrong = |what: String| unusable(path, &what, needed);
+    let program =
+        Program::read(bytes).ok_or_else(|| wrong("is not a 64-bit Linux program".into()))?;
+    if program.architecture != needed {
+        let built = program.architecture;
+        return Err(wrong(format!(
+            "is built for {built}, but {kind} has a processor for {needed}"
+        )));
+    }
+    if !program.loads_anywhere() {
+        let loader = program.loader.unwrap_or_default();
+        return Err(wrong(format!("is loaded by {loader}, which no image has")));
+    }
+    check_glibc(path, &program, glibc)?;
+    Ok(program)
+}
+
+fn check_glibc(path: &Path, program: &Program, glibc: (u32, u32)) -> Result<(), Hinted> {
+    match program.glibc {
+        Some(needs) if needs > glibc => Err(unusable(
+            path,
+            &format!("needs glibc {}.{}, the image has {}.{}", needs.0, needs.1, glibc.0, glibc.1),
+            program.architecture,
+        )),
+        _ => Ok(()),
     }
 }
 
+fn unusable(path: &Path, what: &str, needed: Architecture) -> Hinted {
+    let machine = needed.machine();
+    Hinted::user(
+        format!("the agent `{}` {what}", path.display()),
+        format!(
+            "make one that runs on every image with `scripts/build-agent {machine}`, and set [agent] \
+             binary in jitsi.toml to it or put it beside jitsi-aws"
+        ),
+    )
+}
+
+/// The least of the glibc versions an image may have: what it is, nobody knows before AWS is asked
+/// (Ubuntu 22.04, the oldest system the agent installs on).
+const OLDEST_GLIBC: (u32, u32) = (2, 35);
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use object::elf::{EM_AARCH64, EM_X86_64};
 
-    fn elf(machine: u8) -> Vec<u8> {
-        let mut header = b"\x7fELF\x02\x01".to_vec();
-        header.resize(18, 0);
-        header.extend([machine, 0]);
-        header
-    }
+    use super::{super::elf::tests::elf, *};
 
-    #[test]
-    fn graviton_is_told_by_name() {
-        for kind in
-            ["t4g.small", "c7gn.large", "m6gd.xlarge", "im4gn.large", "a1.large", "r8g.large"]
-        {
-            assert_eq!(Architecture::of(kind), Architecture::Arm, "{kind}");
-        }
-        for kind in
-            ["t3.large", "c7i.xlarge", "g4dn.xlarge", "g6e.xlarge", "gr6.4xlarge", "m7a.large"]
-        {
-            assert_eq!(Architecture::of(kind), Architecture::X86, "{kind}");
-        }
+    const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
+    fn said(bytes: &[u8], kind: &str, glibc: (u32, u32)) -> Option<String> {
+        check(Path::new("jitsi-agent"), bytes, kind, glibc).err().map(|hinted| hinted.to_string())
     }
 
     #[test]
     fn the_agent_must_fit_the_processor() {
-        let said = |bytes: &[u8], kind| {
-            check(Path::new("jitsi-agent"), bytes, kind).err().map(|hinted| hinted.to_string())
-        };
-        assert_eq!(said(&elf(62), "t3.large"), None);
-        assert_eq!(said(&elf(183), "t4g.large"), None);
+        assert_eq!(said(&elf(EM_X86_64, "", &[]), "t3.large", OLDEST_GLIBC), None);
+        assert_eq!(said(&elf(EM_AARCH64, "", &[]), "t4g.large", OLDEST_GLIBC), None);
         assert_eq!(
-            said(&elf(62), "t4g.large").as_deref(),
+            said(&elf(EM_X86_64, "", &[]), "t4g.large", OLDEST_GLIBC).as_deref(),
             Some(
                 "the agent `jitsi-agent` is built for x86_64, but t4g.large has a processor for arm64"
             )
         );
-        for other in [&b"#!/bin/sh"[..], b"", &elf(40)] {
-            assert_eq!(
-                said(other, "t3.large").as_deref(),
-                Some("the agent `jitsi-agent` is not a 64-bit Linux program")
-            );
-        }
+        assert_eq!(
+            said(b"#!/bin/sh", "t3.large", OLDEST_GLIBC).as_deref(),
+            Some("the agent `jitsi-agent` is not a 64-bit Linux program")
+        );
+    }
+
+    #[test]
+    fn the_agent_must_fit_the_images_libraries() {
+        let agent = elf(EM_X86_64, LOADER, &[("GLIBC_2.39", 0)]);
+        assert_eq!(said(&agent, "t3.large", Debian::Trixie.glibc()), None);
+        assert_eq!(
+            said(&agent, "t3.large", Debian::Bookworm.glibc()).as_deref(),
+            Some("the agent `jitsi-agent` needs glibc 2.39, the image has 2.36")
+        );
+        let musl = elf(EM_X86_64, "/lib/ld-musl-x86_64.so.1", &[]);
+        assert_eq!(
+            said(&musl, "t3.large", OLDEST_GLIBC).as_deref(),
+            Some(
+                "the agent `jitsi-agent` is loaded by /lib/ld-musl-x86_64.so.1, which no image has"
+            )
+        );
     }
 
     #[test]
     fn the_key_is_the_digest() {
-        let agent = AgentFile { bytes: Vec::new(), digest: Sha256::digest(b"").into() };
+        let bytes = elf(EM_X86_64, "", &[]);
+        let program = Program::read(&bytes).unwrap();
+        let digest = Sha256::digest(b"").into();
+        let agent = AgentFile { bytes, digest, path: PathBuf::new(), program };
         assert_eq!(
             agent.key(),
             "agents/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -1,10 +1,17 @@
-//! Machine images: Canonical's newest Ubuntu 24.04, or one the configuration names.
+//! Machine images: Debian's newest of the release the configuration asks for, or one it names.
 
 use anyhow::{Context, Result};
-use aws_sdk_ec2::types::{self, InstanceType};
+use aws_sdk_ec2::types::{self, BootModeValues, DeviceType, InstanceType};
 
-use super::{agent_file::Architecture, ec2::filter};
-use crate::{aws::Answer, cx::Cx, error::Hinted, names::Names};
+use super::ec2::filter;
+use crate::{
+    aws::Answer,
+    config::{Architecture, Debian, ImageChoice},
+    cx::Cx,
+    engine::Key,
+    error::Hinted,
+    names::Names,
+};
 
 /// An image an instance can be made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,19 +20,94 @@ pub(super) struct Image {
     pub(super) id: String,
     /// What it is for, in EC2's words; more kinds exist than ours.
     pub(super) architecture: String,
-    /// The root volume's device name, `/dev/sda1`.
+    /// The root volume's device name: `/dev/xvda` with Debian, `/dev/sda1` with Ubuntu.
     pub(super) root_device: String,
     /// Least size of the root volume.
     pub(super) root_gib: i32,
-    canonical: bool,
+    name: String,
+    origin: Origin,
+    on_ebs: bool,
+    /// What firmware it can only be booted by; `None` when any will do.
+    boot_mode: Option<BootModeValues>,
+    /// The driver of Nitro's network, without which an instance is not reachable.
+    without_ena: bool,
+}
+
+/// Who made an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Debian itself, of a release that was proven.
+    Debian(Debian),
+    /// Canonical.
+    Canonical,
+    /// Somebody else, or a release that was not proven.
+    Other,
+}
+
+/// What an instance type's hardware asks of an image.
+#[derive(Debug)]
+struct Hardware {
+    architecture: Architecture,
+    boot_modes: Vec<String>,
+    needs_ena: bool,
+}
+
+/// Debian's account (Debian wiki, "Cloud/AmazonEC2Image"); known for the commercial partition only.
+fn debian(names: &Names) -> Option<&'static str> {
+    (names.partition() == "aws").then_some("136693071363")
 }
 
 /// Canonical's account in each partition (Ubuntu on AWS documentation, "Find Ubuntu images on AWS").
-fn canonical(names: &Names) -> &'static str {
+fn canonical(names: &Names) -> Option<&'static str> {
     match names.partition() {
-        "aws-cn" => "837727238323",
-        "aws-us-gov" => "513442679011",
-        _ => "099720109477",
+        "aws" => Some("099720109477"),
+        "aws-cn" => Some("837727238323"),
+        "aws-us-gov" => Some("513442679011"),
+        _ => None,
+    }
+}
+
+/// Whose newest image is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Publisher {
+    Debian(Debian, &'static str),
+    /// Where no account of Debian's is known.
+    Canonical(&'static str),
+}
+
+impl Publisher {
+    /// By what the configuration names; `None` when there is none in this partition.
+    fn wanted(cx: &Cx) -> Option<Self> {
+        let (release, named) = match cx.config.instance.image {
+            Some(ImageChoice::Newest(release)) => (release, true),
+            _ => (Debian::Trixie, false),
+        };
+        let account = debian(&cx.names).map(|account| Self::Debian(release, account));
+        account.or_else(|| if named { None } else { canonical(&cx.names).map(Self::Canonical) })
+    }
+
+    fn account(self) -> &'static str {
+        match self {
+            Self::Debian(_, account) | Self::Canonical(account) => account,
+        }
+    }
+
+    fn describe(self) -> String {
+        match self {
+            Self::Debian(release, _) => release.to_string(),
+            Self::Canonical(_) => "Ubuntu 24.04".to_owned(),
+        }
+    }
+
+    /// What every name of its images begins with.
+    fn prefix(self, architecture: Architecture) -> String {
+        let architecture = architecture.debian();
+        match self {
+            Self::Debian(release, _) => format!("{}-{architecture}-", release.as_str()),
+            Self::Canonical(_) => {
+                format!("ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-{architecture}-server-")
+            }
+        }
     }
 }
 
@@ -37,25 +119,96 @@ impl Image {
             .iter()
             .find(|mapping| mapping.device_name() == Some(root_device))
             .and_then(|mapping| mapping.ebs());
+        let name = image.name().unwrap_or_default();
+        let owner = image.owner_id();
+        let release = Debian::ALL.into_iter().find(|release| {
+            [Architecture::X86, Architecture::Arm].into_iter().any(|architecture| {
+                let prefix = format!("{}-{}-", release.as_str(), architecture.debian());
+                published(name, &prefix).is_some()
+            })
+        });
+        let origin = match release {
+            Some(release) if owner.is_some() && owner == debian(&cx.names) => {
+                Origin::Debian(release)
+            }
+            _ if owner.is_some() && owner == canonical(&cx.names) => Origin::Canonical,
+            _ => Origin::Other,
+        };
         Self {
             id: image.image_id().unwrap_or_default().to_owned(),
             architecture: image.architecture().map_or("", |a| a.as_str()).to_owned(),
             root_device: root_device.to_owned(),
             root_gib: root.and_then(types::EbsBlockDevice::volume_size).unwrap_or_default(),
-            canonical: image.owner_id() == Some(canonical(&cx.names)),
+            name: name.to_owned(),
+            origin,
+            on_ebs: image.root_device_type() == Some(&DeviceType::Ebs),
+            boot_mode: image
+                .boot_mode()
+                .filter(|mode| **mode != BootModeValues::UefiPreferred)
+                .cloned(),
+            without_ena: image.ena_support() == Some(false),
         }
     }
 
-    /// Whether it may stay in use: it is the one the configuration names or, where that names none,
-    /// one of Canonical's. A newer one alone is no reason to change: a rerun changes nothing.
+    /// Whether it may stay in use: it is what the configuration names or, where that names nothing,
+    /// an official one. A newer one alone is no reason to change: a rerun changes nothing.
     pub(super) fn suits(&self, cx: &Cx, architecture: &str) -> bool {
-        let chosen = cx
-            .config
-            .instance
-            .image
-            .as_ref()
-            .map_or(self.canonical, |image| image.as_str() == self.id);
+        let chosen = match &cx.config.instance.image {
+            None => self.origin != Origin::Other,
+            Some(ImageChoice::Newest(release)) => self.origin == Origin::Debian(*release),
+            Some(ImageChoice::Id(id)) => id.as_str() == self.id,
+        };
         chosen && self.architecture == architecture
+    }
+
+    /// The glibc its programs find, where it is known.
+    pub(super) fn glibc(&self) -> Option<(u32, u32)> {
+        match self.origin {
+            Origin::Debian(release) => Some(release.glibc()),
+            Origin::Canonical | Origin::Other => None,
+        }
+    }
+
+    /// Tells the user, once in a run, that nobody has seen a deployment live on this image.
+    pub(super) fn tell_if_unproven(&self, cx: &Cx) {
+        if matches!(self.origin, Origin::Debian(_)) {
+            return;
+        }
+        let [default, other] = Debian::ALL;
+        let ask = match debian(&cx.names) {
+            Some(_) => format!(": [instance] image = \"{}\" takes the newest", default.as_str()),
+            None => String::new(),
+        };
+        let name = if self.name.is_empty() { "without a name" } else { &self.name };
+        cx.note(
+            &Key::LaunchTemplate,
+            format!(
+                "image {} ({name}) is unproven: what is proven end to end is {default} and {other}{ask}",
+                self.id
+            ),
+        );
+    }
+
+    /// Why an instance of `kind` cannot be made from it, and what to do.
+    fn refusal(&self, kind: &str, hardware: &Hardware) -> Option<(String, String)> {
+        let needed = hardware.architecture.aws();
+        let (id, either) = (&self.id, "change [instance] image or type in jitsi.toml");
+        let boots = self.boot_mode.as_ref().is_none_or(|mode| {
+            hardware.boot_modes.is_empty() || hardware.boot_modes.iter().any(|m| m == mode.as_str())
+        });
+        let what = if self.architecture != needed {
+            format!("image {id} is for {}, but {kind} needs {needed}", self.architecture)
+        } else if !self.on_ebs {
+            format!("image {id} has its root on instance store, which no volume of ours replaces")
+        } else if !boots {
+            let mode = self.boot_mode.as_ref().map_or("", |mode| mode.as_str());
+            format!("image {id} boots by {mode}, which {kind} cannot")
+        } else if hardware.needs_ena && self.without_ena {
+            format!("image {id} has no driver for {kind}'s network (ENA)")
+        } else {
+            return None;
+        };
+        Some((what, either.to_owned()))
     }
 }
 
@@ -70,30 +223,32 @@ pub(super) async fn by_id(cx: &Cx, id: &str) -> Result<Option<Image>> {
     Ok(images.first().map(|image| Image::read(cx, image)))
 }
 
+/// What would be chosen for a new instance, in words or as the id the configuration names.
+pub(super) fn described(cx: &Cx, architecture: Architecture) -> String {
+    if let Some(ImageChoice::Id(id)) = &cx.config.instance.image {
+        return id.to_string();
+    }
+    let what = Publisher::wanted(cx).map_or_else(|| "image".to_owned(), Publisher::describe);
+    format!("the newest {what} for {architecture}")
+}
+
 /// The image to use from now on: `current` while it suits, else the one the configuration names,
-/// else Canonical's newest Ubuntu 24.04.
+/// else the newest of its release.
 pub(super) async fn resolve(cx: &Cx, current: Option<Image>) -> Result<Image> {
-    let architecture = architecture(cx).await?;
+    let kind = cx.config.instance.instance_type.as_str();
+    let hardware = hardware(cx, kind).await?;
     let image = match (current, &cx.config.instance.image) {
-        (Some(current), _) if current.suits(cx, &architecture) => current,
-        (_, Some(id)) => by_id(cx, id.as_str()).await?.ok_or_else(|| {
+        (Some(current), _) if current.suits(cx, hardware.architecture.aws()) => current,
+        (_, Some(ImageChoice::Id(id))) => by_id(cx, id.as_str()).await?.ok_or_else(|| {
             Hinted::user(
                 format!("there is no image {id} in {}", cx.names.region()),
                 "set [instance] image in jitsi.toml to an image of this region, or remove it",
             )
         })?,
-        (_, None) => newest_ubuntu(cx, &architecture).await?,
+        _ => newest_published(cx, hardware.architecture).await?,
     };
-    let kind = cx.config.instance.instance_type.as_str();
-    if image.architecture != architecture {
-        return Err(Hinted::user(
-            format!(
-                "image {} is for {}, but {kind} needs {architecture}",
-                image.id, image.architecture
-            ),
-            "change [instance] image or type in jitsi.toml",
-        )
-        .into());
+    if let Some((what, hint)) = image.refusal(kind, &hardware) {
+        return Err(Hinted::user(what, hint).into());
     }
     if i64::from(image.root_gib) > i64::from(cx.config.instance.disk_gib) {
         return Err(Hinted::user(
@@ -105,42 +260,56 @@ pub(super) async fn resolve(cx: &Cx, current: Option<Image>) -> Result<Image> {
     Ok(image)
 }
 
-async fn newest_ubuntu(cx: &Cx, architecture: &str) -> Result<Image> {
-    let debian =
-        if architecture == Architecture::Arm.aws() { Architecture::Arm } else { Architecture::X86 };
-    let name = format!("ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-{}-server-*", debian.debian());
+async fn newest_published(cx: &Cx, architecture: Architecture) -> Result<Image> {
+    let unnamed = |what: String| {
+        Hinted::user(what, "set [instance] image in jitsi.toml to the id of a Debian image there")
+    };
+    let publisher = Publisher::wanted(cx).ok_or_else(|| {
+        unnamed(format!("no publisher of images is known in {}", cx.names.region()))
+    })?;
+    let (what, prefix) = (publisher.describe(), publisher.prefix(architecture));
     let mut pages = cx
         .aws
         .ec2
         .describe_images()
-        .owners(canonical(&cx.names))
-        .filters(filter("name", &name))
+        .owners(publisher.account())
+        .filters(filter("name", format!("{prefix}*")))
         .filters(filter("state", "available"))
         .into_paginator()
         .items()
         .send();
     let mut images = Vec::new();
     while let Some(image) = pages.next().await {
-        images.push(image.doing("looking for Canonical's Ubuntu images")?);
+        images.push(image.doing(format!("looking for images of {what}"))?);
     }
-    let newest = newest(&images).with_context(|| {
-        Hinted::user(
-            format!("Canonical has no image `{name}` in {}", cx.names.region()),
-            "set [instance] image in jitsi.toml to an Ubuntu 24.04 image of this region",
-        )
+    let newest = newest(&images, &prefix).with_context(|| {
+        let (owner, region) = (publisher.account(), cx.names.region());
+        unnamed(format!("account {owner} has no image `{prefix}*` of {what} in {region}"))
     })?;
     Ok(Image::read(cx, newest))
 }
 
-/// The newest by the date in its name, `…-server-20261104.1`, which unlike the creation date is the
-/// same in every region.
-fn newest(images: &[types::Image]) -> Option<&types::Image> {
-    images.iter().max_by_key(|image| (image.name(), image.image_id()))
+/// Date and build in an official name, `debian-13-amd64-20261020-2290` or `…-server-20261104.1`, which
+/// unlike the creation date are the same in every region. Daily builds and backported kernels have
+/// another word there.
+fn published(name: &str, prefix: &str) -> Option<(u32, u32)> {
+    let dated = name.strip_prefix(prefix)?;
+    let (date, build) = dated.split_once(['-', '.']).unwrap_or((dated, "0"));
+    let number =
+        |text: &str| text.parse().ok().filter(|_| text.bytes().all(|digit| digit.is_ascii_digit()));
+    (date.len() == 8).then(|| Some((number(date)?, number(build)?)))?
 }
 
-/// What the instance type's processor runs, in EC2's words.
-async fn architecture(cx: &Cx) -> Result<String> {
-    let kind = cx.config.instance.instance_type.as_str();
+fn newest<'a>(images: &'a [types::Image], prefix: &str) -> Option<&'a types::Image> {
+    let dated = |image: &types::Image| published(image.name()?, prefix);
+    images
+        .iter()
+        .filter(|image| dated(image).is_some())
+        .max_by_key(|image| (dated(image), image.image_id()))
+}
+
+/// What the instance type's hardware asks of an image.
+async fn hardware(cx: &Cx, kind: &str) -> Result<Hardware> {
     let answer = cx
         .aws
         .ec2
@@ -151,44 +320,114 @@ async fn architecture(cx: &Cx) -> Result<String> {
         .unless(&["InvalidInstanceType"], format!("asking what {kind} is"))?;
     let types = answer.and_then(|answer| answer.instance_types).unwrap_or_default();
     // Old x86 types also name i386, which no image of ours is for.
-    let runs = types
+    let architecture = types
         .iter()
         .filter_map(|known| known.processor_info())
         .flat_map(types::ProcessorInfo::supported_architectures)
-        .map(types::ArchitectureType::as_str)
-        .find(|runs| {
-            [Architecture::X86, Architecture::Arm].iter().any(|known| known.aws() == *runs)
-        });
-    Ok(runs
+        .find_map(|runs| {
+            [Architecture::X86, Architecture::Arm]
+                .into_iter()
+                .find(|known| known.aws() == runs.as_str())
+        })
         .with_context(|| {
             Hinted::user(
                 format!(
-                    "{kind} cannot run Ubuntu in {}, or there is no such instance type",
+                    "{kind} cannot run Linux in {}, or there is no such instance type",
                     cx.names.region()
                 ),
                 "set [instance] type in jitsi.toml to another type, such as t3.large",
             )
-        })?
-        .to_owned())
+        })?;
+    let modes = types.iter().flat_map(types::InstanceTypeInfo::supported_boot_modes);
+    let network = types.iter().find_map(|known| known.network_info());
+    Ok(Hardware {
+        architecture,
+        boot_modes: modes.map(|mode| mode.as_str().to_owned()).collect(),
+        needs_ena: network.and_then(types::NetworkInfo::ena_support)
+            == Some(&types::EnaSupport::Required),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_newest_is_the_last_by_date_and_respin() {
-        let image = |date: &str| types::Image::builder().name(format!("…-server-{date}")).build();
-        let images = [image("20251022"), image("20261104.1"), image("20261104"), image("20260101")];
-        assert_eq!(newest(&images).and_then(|image| image.name()), Some("…-server-20261104.1"));
-        assert_eq!(newest(&[]), None);
+    const PREFIX: &str = "debian-13-amd64-";
+
+    fn named(name: &str) -> types::Image {
+        types::Image::builder().name(name).build()
     }
 
     #[test]
-    fn canonical_has_an_account_in_each_partition() {
-        let of = |region| canonical(&Names::new("jitsi", region, "123456789012"));
-        assert_eq!(of("eu-central-1"), "099720109477");
-        assert_eq!(of("cn-north-1"), "837727238323");
-        assert_eq!(of("us-gov-west-1"), "513442679011");
+    fn the_newest_is_the_last_by_date_and_build() {
+        let images = [
+            "debian-13-amd64-20251022-999",
+            "debian-13-amd64-20261104-10000",
+            "debian-13-amd64-20261104-2290",
+            "debian-13-amd64-daily-20991231-1",
+            "debian-13-amd64-backports-20991231-1",
+            "debian-13-amd64-20991231-1-dev",
+            "debian-13-backports-amd64-20991231-1",
+        ]
+        .map(named);
+        let found = newest(&images, PREFIX).and_then(|image| image.name());
+        assert_eq!(found, Some("debian-13-amd64-20261104-10000"));
+        assert_eq!(newest(&[], PREFIX), None);
+        assert_eq!(published("…-server-20261104.1", "…-server-"), Some((20_261_104, 1)));
+    }
+
+    #[test]
+    fn accounts_are_known_or_absent() {
+        let of = |region| {
+            let names = Names::new("jitsi", region, "123456789012");
+            (debian(&names), canonical(&names))
+        };
+        assert_eq!(of("eu-central-1"), (Some("136693071363"), Some("099720109477")));
+        assert_eq!(of("cn-north-1"), (None, Some("837727238323")));
+        assert_eq!(of("us-gov-west-1"), (None, Some("513442679011")));
+        assert_eq!(of("eusc-de-east-1"), (None, None));
+    }
+
+    #[test]
+    fn an_image_must_fit_the_hardware() {
+        let good = Image {
+            id: "ami-1".into(),
+            architecture: "x86_64".into(),
+            root_device: "/dev/xvda".into(),
+            root_gib: 8,
+            name: "debian-13-amd64-20261101-2290".into(),
+            origin: Origin::Debian(Debian::Trixie),
+            on_ebs: true,
+            boot_mode: Some(BootModeValues::Uefi),
+            without_ena: true,
+        };
+        let hardware = |modes: &[&str], needs_ena| Hardware {
+            architecture: Architecture::X86,
+            boot_modes: modes.iter().map(ToString::to_string).collect(),
+            needs_ena,
+        };
+        let old = hardware(&["legacy-bios"], false);
+        let new = hardware(&["legacy-bios", "uefi"], true);
+        let said = |image: &Image, kind, hardware: &Hardware| {
+            image.refusal(kind, hardware).map(|(what, _)| what)
+        };
+        assert_eq!(
+            said(&good, "t2.large", &old).as_deref(),
+            Some("image ami-1 boots by uefi, which t2.large cannot")
+        );
+        assert_eq!(
+            said(&good, "t3.large", &new).as_deref(),
+            Some("image ami-1 has no driver for t3.large's network (ENA)")
+        );
+        let either = Image { boot_mode: None, without_ena: false, ..good.clone() };
+        assert_eq!(said(&either, "t2.large", &old), None);
+        assert_eq!(said(&either, "t3.large", &new), None);
+        let store = Image { on_ebs: false, ..either.clone() };
+        assert!(said(&store, "t3.large", &new).is_some_and(|what| what.contains("instance store")));
+        let arm = Image { architecture: "arm64".into(), ..either };
+        assert_eq!(
+            said(&arm, "t3.large", &new).as_deref(),
+            Some("image ami-1 is for arm64, but t3.large needs x86_64")
+        );
     }
 }

@@ -8,13 +8,15 @@ use jitsi_templates::{UserData, user_data};
 use sha2::{Digest, Sha256};
 
 use super::{
-    agent_file::{AgentFile, Architecture, hex},
+    agent_file::{AgentFile, hex},
     ec2::{filter, making, on_ours, owner, tagged, tagging},
     image,
     recipe::Recipe,
+    volume_key,
 };
 use crate::{
     aws::Answer,
+    config::{Architecture, ImageChoice},
     cx::Cx,
     engine::{Found, Key, Resource},
     names::Names,
@@ -31,7 +33,7 @@ impl Resource for Template {
     }
 
     fn permissions(&self, names: &Names) -> Vec<Permission> {
-        vec![
+        let mut all = vec![
             Permission::read(&[
                 "ec2:DescribeImages",
                 "ec2:DescribeInstanceTypes",
@@ -48,7 +50,9 @@ impl Resource for Template {
                     "ec2:DeleteLaunchTemplate",
                 ],
             ),
-        ]
+        ];
+        all.extend(volume_key::permissions(names));
+        all
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
@@ -60,7 +64,15 @@ impl Resource for Template {
             .send()
             .await
             .doing("looking for our launch template")?;
-        let Some(template) = answer.launch_templates().first() else { return Ok(Vec::new()) };
+        let Some(template) = answer.launch_templates().first() else {
+            // What will be made is told of before it is.
+            if let Some(ImageChoice::Id(id)) = &cx.config.instance.image
+                && let Some(image) = image::by_id(cx, id.as_str()).await?
+            {
+                image.tell_if_unproven(cx);
+            }
+            return Ok(Vec::new());
+        };
         let id = template.launch_template_id().unwrap_or_default();
         let mut found = Found::new(id, owner(&cx.names, template.tags()));
         if found.owner != crate::tags::Owner::Ours {
@@ -74,6 +86,7 @@ impl Resource for Template {
     async fn create(&self, cx: &Cx) -> Result<String> {
         let name = self.name(cx);
         let recipe = wanted(cx, None).await?;
+        volume_key::check(cx).await?;
         let answer = cx
             .aws
             .ec2
@@ -94,6 +107,7 @@ impl Resource for Template {
         let id = &found.id;
         let (base, actual) = default_version(cx, id).await?;
         let recipe = wanted(cx, Some(&actual)).await?;
+        volume_key::check(cx).await?;
         let answer = cx
             .aws
             .ec2
@@ -170,14 +184,16 @@ async fn expected(cx: &Cx, actual: &Recipe) -> Result<Recipe> {
     // A type's architecture is AWS's to say; its name says enough to tell whether a new type needs
     // another image.
     let architecture = Architecture::of(instance.instance_type.as_str());
-    let suits = current.is_some_and(|image| {
-        let kept = actual.kind == instance.instance_type.as_str();
-        image.suits(cx, if kept { &image.architecture } else { architecture.aws() })
+    let kept = current.filter(|image| {
+        let same = actual.kind == instance.instance_type.as_str();
+        image.suits(cx, if same { &image.architecture } else { architecture.aws() })
     });
-    let image = match (&instance.image, suits) {
-        (_, true) => actual.image.clone(),
-        (Some(id), false) => id.to_string(),
-        (None, false) => format!("the newest Ubuntu 24.04 for {architecture}"),
+    let image = match kept {
+        Some(image) => {
+            image.tell_if_unproven(cx);
+            image.id
+        }
+        None => image::described(cx, architecture),
     };
     let wanted = |boot| Recipe::wanted(cx, &image, &actual.root_device, &group, boot);
     match AgentFile::read(&cx.config).await {
@@ -195,6 +211,8 @@ async fn wanted(cx: &Cx, actual: Option<&Recipe>) -> Result<Recipe> {
         None => None,
     };
     let image = image::resolve(cx, current).await?;
+    image.tell_if_unproven(cx);
+    agent.check_glibc(image.glibc())?;
     let group = cx.need(&Key::InstanceSecurityGroup)?;
     Ok(Recipe::wanted(cx, &image.id, &image.root_device, &group, boot(cx, &agent)?))
 }

@@ -5,6 +5,7 @@ mod autoscaling;
 mod bucket_properties;
 mod ec2;
 mod elbv2;
+mod elf;
 mod iam;
 mod image;
 mod monitoring;
@@ -45,6 +46,7 @@ pub mod subscription;
 pub mod target_group;
 pub mod topic;
 pub mod topic_policy;
+mod volume_key;
 pub mod vpc;
 pub mod zone_outage;
 

@@ -41,7 +41,7 @@ impl ServiceLinkedRole {
         }
     }
 
-    fn arn(&self, names: &Names) -> String {
+    pub(super) fn arn(&self, names: &Names) -> String {
         let (partition, account) = (names.partition(), names.account());
         let (service, role) = (self.service(), self.role());
         format!("arn:{partition}:iam::{account}:role/aws-service-role/{service}/{role}")

@@ -3,7 +3,8 @@
 
 mod drift; // what was changed by hand is mended
 mod faults; // lost answers, refusals, kills: the next run goes on
-mod harm; // what a failover test does, and what it may leave behind
+mod harm;
+mod images; // what a failover test does, and what it may leave behind
 mod inputs; // what is refused before the first call
 mod interrupt; // Ctrl-C ends what was begun, and no more
 mod life; // nothing → complete → unchanged → changed → nothing

@@ -10,7 +10,7 @@ use jitsi_aws_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::{drift, harm};
+use crate::{drift, harm, images};
 
 /// Allowed, but not seen here: the emulator is too quick for the call to be needed.
 const UNSEEN: [(&str, &str); 5] = [
@@ -28,6 +28,8 @@ async fn the_deployer_may_do_exactly_what_it_does() {
     let sdk = admin.sdk();
     let jitsi = Deployment::new(admin, "jitsi");
     jitsi.succeed(&["setup", "iam"]);
+    let key = images::customers_key(&sdk).await; // which is looked at before a launch
+    images::grant(&sdk, &key, &jitsi.account.id).await;
     for stage in ["instances", "lb", "monitoring"] {
         jitsi.succeed(&["setup", stage]);
     }

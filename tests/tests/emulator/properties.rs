@@ -229,7 +229,9 @@ impl Complete {
         assert!(data.iam_instance_profile().is_some());
         assert_eq!(data.key_name(), Some(NAME));
         let image = ec2.describe_images().image_ids(data.image_id().unwrap()).send().await.unwrap();
-        assert_eq!(image.images()[0].owner_id(), Some("099720109477"), "Canonical's own");
+        assert_eq!(image.images()[0].name(), Some("debian-13-amd64-20261020-2272"), "the newest");
+        assert_eq!(image.images()[0].owner_id(), Some("136693071363"), "Debian's own");
+        assert_eq!(data.block_device_mappings()[0].device_name(), Some("/dev/xvda"));
         let user_data = data.user_data().expect("user-data");
         assert!(user_data.len() <= 16 * 1024 * 4 / 3, "{} characters of base64", user_data.len());
     }
