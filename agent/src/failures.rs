@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::lifecycle::Lifecycle;
 
-/// How long the second launch that fails the same way tries on, counted from its start; each further one
-/// twice as long. A launch gives up after 45 minutes, or at once when trying again is pointless.
+/// How long the third launch that fails the same way tries on, counted from its start; each further one
+/// twice as long. The second gives up as the first does: who mended the cause meanwhile is served at once. A launch gives up after 45 minutes, or at once when trying again is pointless.
 const PATIENCE: Duration = Duration::from_mins(10);
 /// The longest: a launch hook waits for 48 hours at most (Auto Scaling's lifecycle hooks).
 const LONGEST_PATIENCE: Duration = Duration::from_hours(4);
@@ -58,8 +58,8 @@ impl Failure {
     /// How long this launch tries on, from its start, before the group may launch another.
     pub fn patience(&self) -> Duration {
         match self.times {
-            0 | 1 => Duration::ZERO,
-            times => PATIENCE.saturating_mul(1 << (times - 2).min(8)).min(LONGEST_PATIENCE),
+            0..=2 => Duration::ZERO,
+            times => PATIENCE.saturating_mul(1 << (times - 3).min(8)).min(LONGEST_PATIENCE),
         }
     }
 }
@@ -125,7 +125,7 @@ mod tests {
             minutes.push(failure.patience().as_secs() / 60);
             tag = Some(failure.tag());
         }
-        assert_eq!(minutes, [0, 10, 20, 40, 80, 160, 240, 240]);
+        assert_eq!(minutes, [0, 0, 10, 20, 40, 80, 160, 240]);
         assert_eq!(Failure::after(tag.as_deref(), "configure: nginx -t: exit code 1").times, 1);
         for nonsense in ["", "x", "many 0123456789ab"] {
             assert_eq!(Failure::after(Some(nonsense), &cause(0)).times, 1);
