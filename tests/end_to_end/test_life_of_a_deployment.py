@@ -3,8 +3,8 @@ told in order. Every chapter leaves one healthy instance, where the next one beg
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from workplace import DOMAIN, NAME, QUICK, REGION, ROOT, Workplace, wait_for
@@ -150,17 +150,21 @@ def test_people_finish_their_meeting_while_a_bad_successor_is_given_up(workplace
     assert any("Launch Unsuccessful" in mail for mail in workplace.mail())
     wait_for("the hook told", lambda: f"{NAME}-terminate: CONTINUE" in console(workplace, first), 60 + DRAIN)
     workplace.edit(wrong, fingerprint)
-    ec2, groups = workplace.client("ec2"), workplace.client("autoscaling")
-    version = lambda: ec2.describe_launch_templates()["LaunchTemplates"][0]["LatestVersionNumber"]
+    ec2 = workplace.client("ec2")
+
+    def version() -> int:
+        return ec2.describe_launch_templates()["LaunchTemplates"][0]["LatestVersionNumber"]
+
     before = version()
-    mend = Thread(target=workplace.jitsi_aws, args=("setup", "instances", "--yes"))
-    mend.start()
-    wait_for("a template without the mistake", lambda: version() != before, 60)
-    # whoever failed the same way tries longer, with the mistake it was launched with: an operator ends it
-    for waiting in groups.describe_auto_scaling_groups(AutoScalingGroupNames=[NAME])["AutoScalingGroups"][0]["Instances"]:
-        if waiting["LifecycleState"] == "Pending:Wait":
-            ec2.terminate_instances(InstanceIds=[waiting["InstanceId"]])
-    mend.join()
+    with ThreadPoolExecutor() as beside:
+        mend = beside.submit(workplace.jitsi_aws, "setup", "instances", "--yes")
+        wait_for("a template without the mistake", lambda: version() != before, 60)
+        # whoever failed the same way tries longer, with the mistake it was launched with: an operator ends it
+        found = workplace.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[NAME])
+        for waiting in found["AutoScalingGroups"][0]["Instances"]:
+            if waiting["LifecycleState"] == "Pending:Wait":
+                ec2.terminate_instances(InstanceIds=[waiting["InstanceId"]])
+        mend.result()
     workplace.steady(other_than=first)
 
 
@@ -203,7 +207,6 @@ def nothing_started_early(workplace: Workplace, instance: str) -> None:
         started = [n for n, line in enumerate(said) if line.startswith("Started")]
         assert skipped, f"no package tried to start {unit}: this proves nothing"
         assert max(skipped) < min(started), said
-
 
 
 def note_of(workplace: Workplace) -> tuple[str, str]:
