@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use jitsi_http::Proxy;
+
+use crate::advice::Advice;
 
 /// No call of the agent may take longer, retries included: health never waits for AWS, but a
 /// heartbeat that hangs would come too late.
@@ -14,18 +16,20 @@ const OPERATION_LIMIT: Duration = Duration::from_secs(30);
 /// One attempt.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
 
-/// HTTP for every client.
-pub fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-        .build_https()
+/// The proxy of the agent's environment, which is that of its unit.
+pub(crate) fn proxy() -> Result<Option<Proxy>> {
+    Proxy::of_environment().map_err(|bad| {
+        let next = format!("in `systemctl edit jitsi-agent`: {}", bad.hint());
+        anyhow::anyhow!(Advice::new(bad.to_string(), next))
+    })
 }
 
-/// The standard environment (`AWS_ENDPOINT_URL`, credentials) and the instance role, in `region`.
-pub async fn load(region: &str) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
+/// The standard environment (`AWS_ENDPOINT_URL`, credentials, a proxy) and the instance role, in
+/// `region`; an error when the environment names no proxy we can use.
+pub async fn load(region: &str) -> Result<SdkConfig> {
+    let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .http_client(http_client())
+        .http_client(jitsi_http::client(proxy()?.as_ref()))
         .timeout_config(
             TimeoutConfig::builder()
                 .operation_timeout(OPERATION_LIMIT)
@@ -33,7 +37,8 @@ pub async fn load(region: &str) -> SdkConfig {
                 .build(),
         )
         .load()
-        .await
+        .await;
+    Ok(config)
 }
 
 /// An SDK error as `Code: message`, else its innermost causes: an `SdkError` itself prints as

@@ -11,9 +11,6 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
@@ -142,8 +139,7 @@ impl<'a> Bucket<'a> {
         let mut request = request.body(SdkBody::from(body)).context("the request")?;
         signature.apply_to_request_http1x(&mut request);
         let request = HttpRequest::try_from(request).map_err(crate::aws::plain)?;
-        let connector =
-            Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).build();
+        let connector = jitsi_http::connector(crate::aws::proxy()?.as_ref());
         match tokio::time::timeout(REQUEST_LIMIT, connector.call(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(crate::aws::plain(error)).context(uri.to_owned()),

@@ -55,7 +55,7 @@ pub struct Imds {
 impl Imds {
     /// The service at the address the environment names, else at the link-local one.
     pub fn new() -> Self {
-        let config = ProviderConfig::without_region().with_http_client(crate::aws::http_client());
+        let config = ProviderConfig::without_region().with_http_client(jitsi_http::client(None));
         Self { client: Client::builder().configure(&config).build() }
     }
 

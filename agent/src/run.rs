@@ -111,7 +111,7 @@ async fn live(
     let group = settings.auto_scaling_group.clone();
     let instance_id = identity.instance_id.clone();
     let pause = Duration::from_secs(settings.watch.component_interval);
-    let sdk = aws::load(&settings.region).await;
+    let sdk = aws::load(&settings.region).await?;
     let node = Arc::new(Node::new(machine, settings, sdk, identity));
     let lifecycle = Lifecycle::new(&node.sdk, &group, &instance_id);
     let life = Life {

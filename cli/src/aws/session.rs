@@ -8,10 +8,11 @@ use aws_config::{
     provider_config::ProviderConfig, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use jitsi_http::Proxy;
 
 use super::{Answer, Calls};
+use crate::error::Hinted;
 
 /// The HTTP client under every SDK client: the seam at which tests inject faults.
 pub type HttpClient = SharedHttpClient;
@@ -79,18 +80,21 @@ const ATTEMPT_LIMIT: Duration = Duration::from_secs(30);
 // The SDK's default of 3 is too few for EC2 under `RequestLimitExceeded`.
 const ATTEMPTS: u32 = 6;
 
-/// Loads the standard AWS environment for `region` and makes the clients. Makes no call.
+/// Loads the standard AWS environment for `region`, its proxy included, and makes the clients. Makes no
+/// call.
 pub async fn connect(
     credentials: &Credentials,
     region: &str,
     http: Option<HttpClient>,
     calls: Calls,
 ) -> Result<Aws> {
-    let http = http.unwrap_or_else(|| {
-        aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-            .build_https()
-    });
+    let http = if let Some(http) = http {
+        http
+    } else {
+        let proxy = Proxy::of_environment();
+        let proxy = proxy.map_err(|bad| Hinted::user(bad.to_string(), bad.hint()))?;
+        jitsi_http::client(proxy.as_ref())
+    };
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .http_client(http.clone())

@@ -1,5 +1,7 @@
 //! What to do about the AWS errors people really meet.
 
+use jitsi_http::Proxy;
+
 use crate::aws::{AwsError, Fate};
 
 /// The hint for an AWS error; `None` when there is nothing the user can do.
@@ -9,6 +11,11 @@ pub(super) fn of(error: &AwsError) -> Option<String> {
             "check whose credentials these are with `aws sts get-caller-identity`, or name a profile: `--profile NAME`"
                 .into(),
         );
+    }
+    if error.code.is_empty()
+        && let Ok(Some(proxy)) = Proxy::of_environment()
+    {
+        return Some(no_way(&proxy));
     }
     let hint = match error.code.as_str() {
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired" => {
@@ -45,6 +52,14 @@ pub(super) fn of(error: &AwsError) -> Option<String> {
         _ => return None,
     };
     Some(hint)
+}
+
+/// No answer came, and a proxy is in between.
+fn no_way(proxy: &Proxy) -> String {
+    format!(
+        "calls to AWS go through the proxy {proxy}, as HTTPS_PROXY or ALL_PROXY says: see what it answers with \
+         `curl -v https://sts.amazonaws.com`; what needs no proxy is named in NO_PROXY"
+    )
 }
 
 // How services say no (each service's "Common errors").

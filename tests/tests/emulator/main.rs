@@ -11,3 +11,4 @@ mod life; // nothing → complete → unchanged → changed → nothing
 mod partitions; // what the deployer knows of them is what the SDKs know
 mod privileges; // the deployer's policies allow exactly what it does
 mod properties; // every property of a complete deployment, read back through the API
+mod proxy; // the only way to AWS in many companies
