@@ -7,9 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use jitsi_templates::Memory;
+use jitsi_templates::{Memory, layout};
 
 use crate::health::{self, Bridge};
+use crate::imds;
 use crate::meeting;
 use crate::node::Node;
 use crate::system::{Command, System, memory_mib, read_text};
@@ -17,8 +18,8 @@ use crate::system::{Command, System, memory_mib, read_text};
 const LIMIT: Duration = Duration::from_secs(4);
 /// What the bridge asks its socket for; less loses packets under load.
 const RECEIVE_BUFFER: u64 = 10_485_760;
-/// Services without authentication, which only this machine may reach.
-const PRIVATE_PORTS: [&str; 4] = ["8080", "8888", "5280", "5222"];
+/// Services without authentication or limits, which only this machine may reach.
+const PRIVATE_PORTS: [&str; 5] = ["8080", "8888", "5280", "5222", "8444"];
 
 struct Finding {
     what: String,
@@ -35,6 +36,11 @@ pub(crate) async fn examine(node: &Node) -> (String, bool) {
         finding("disk", disk(system), "set instance.disk_gib to 20 or more"),
         finding("receive buffer", receive_buffer(system), "sysctl --system"),
         finding("private ports", private_ports(system).await, "jitsi-agent configure"),
+        finding(
+            "metadata",
+            metadata(system).await,
+            "systemctl restart jitsi-metadata; journalctl -u jitsi-metadata -n 20",
+        ),
         finding("files", files(node), "jitsi-agent configure"),
     ];
     let bridge = Bridge { local: identity.private_ipv4 };
@@ -102,6 +108,25 @@ async fn private_ports(system: &dyn System) -> Result<String> {
     Ok("on loopback only".to_owned())
 }
 
+/// Tried, not read from rules: as each program's user, with nothing sent.
+async fn metadata(system: &dyn System) -> Result<String> {
+    let (host, port) = imds::endpoint();
+    let mut reached = Vec::new();
+    for user in layout::SERVICE_USERS {
+        let connect = format!("exec 3<>/dev/tcp/{host}/{port}");
+        let command = Command::new("runuser", ["-u", user, "--", "bash", "-c", &connect]);
+        if system.run(&command.limit(LIMIT)).await?.ok() {
+            reached.push(user);
+        }
+    }
+    ensure!(
+        reached.is_empty(),
+        "whoever takes over {} gets the instance's credentials from {host}",
+        reached.join(", ")
+    );
+    Ok("out of reach of Jitsi's programs".to_owned())
+}
+
 /// Local addresses of `ss -ltn` that are private ports on other than loopback addresses.
 fn exposed(listening: &str) -> Vec<&str> {
     listening
@@ -132,6 +157,7 @@ async fn hold(node: &Node) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::fake::Fake;
 
     #[test]
     fn finds_private_ports_in_the_open() {
@@ -139,6 +165,16 @@ mod tests {
             LISTEN 0 5 127.0.0.1:5280 0.0.0.0:*\nLISTEN 0 511 0.0.0.0:443 0.0.0.0:*\n\
             LISTEN 0 5 0.0.0.0:5222 0.0.0.0:*\n";
         assert_eq!(exposed(listening), ["*:8888", "0.0.0.0:5222"]);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_gets_an_answer_from_the_metadata_service_is_named() {
+        let system = Fake::default();
+        system.answer("runuser", 1, "");
+        assert!(metadata(&system).await.is_ok());
+        system.answer("runuser -u jicofo", 0, "");
+        let error = metadata(&system).await.unwrap_err().to_string();
+        assert!(error.contains("takes over jicofo gets"), "{error}");
     }
 
     #[test]

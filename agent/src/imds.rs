@@ -46,6 +46,16 @@ pub struct SpotAction {
     pub time: String,
 }
 
+/// Where the service listens: the host and port the environment names, else the link-local ones.
+pub fn endpoint() -> (String, u16) {
+    let named = std::env::var("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or_default();
+    let uri: hyper::Uri = named.parse().unwrap_or_default();
+    match uri.host() {
+        Some(host) => (host.to_owned(), uri.port_u16().unwrap_or(80)),
+        None => ("169.254.169.254".to_owned(), 80),
+    }
+}
+
 /// The instance metadata service.
 #[derive(Clone, Debug)]
 pub struct Imds {

@@ -26,6 +26,13 @@ pub struct Machine {
     pub endpoints: Endpoints,
 }
 
+impl Machine {
+    /// Where the running agent answers.
+    pub fn agent_socket(&self) -> PathBuf {
+        self.root.join(layout::AGENT_SOCKET.trim_start_matches('/'))
+    }
+}
+
 /// The agent's instance, once it knows who it is.
 pub struct Node {
     /// The machine.

@@ -13,7 +13,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use crate::board::{Board, Phase, now};
 use crate::drain::Cause;
 use crate::failures::{self, Failure};
-use crate::health::Endpoints;
 use crate::http;
 use crate::imds::Imds;
 use crate::journal::Journal;
@@ -50,12 +49,12 @@ const LAST_LINES: usize = 15;
 pub async fn run(machine: Machine, config: Option<&Path>, journal: Journal) -> Result<()> {
     let mut stop = service::stop_signal()?;
     let board = Board::new();
-    let Endpoints { agent, .. } = machine.endpoints;
-    let listener = http::bind(agent).await?;
+    let socket = machine.agent_socket();
+    let listener = http::bind(&socket).await?;
     tokio::spawn(http::serve(listener, board.clone()));
     tokio::spawn(service::feed_watchdog());
     service::ready();
-    tracing::info!("jitsi-agent {} answers on {agent}", env!("CARGO_PKG_VERSION"));
+    tracing::info!("jitsi-agent {} answers on {}", env!("CARGO_PKG_VERSION"), socket.display());
     tokio::select! {
         Err(error) = live(machine, config, &journal, board) => {
             // systemd starts the agent again at once: a mistake that stays should not fill the log.

@@ -1,8 +1,16 @@
 //! Where things are on an instance: paths and loopback ports that a rendered file names and a
 //! program must agree on.
 
-/// Port of the agent's own HTTP server on 127.0.0.1; nginx passes `/healthz` to it.
-pub const AGENT_PORT: u16 = 8008;
+/// Folder of the agent's socket: systemd makes it, only root may put anything there.
+pub const AGENT_RUNTIME: &str = "/run/jitsi-agent";
+/// Socket of the agent's own HTTP server; nginx passes `/healthz` to it. A port could be taken by any
+/// process of the machine while the agent restarts.
+pub const AGENT_SOCKET: &str = "/run/jitsi-agent/http.sock";
+/// Port of nginx the load balancer asks for health, and nothing else: visitors cannot fill it.
+pub const HEALTH_PORT: u16 = 8443;
+/// Port of nginx on 127.0.0.1 with all of the site and none of the limits for visitors: the agent's own
+/// way in.
+pub const INSIDE_PORT: u16 = 8444;
 /// Port of jicofo's HTTP server on 127.0.0.1.
 pub const JICOFO_PORT: u16 = 8888;
 /// Port of the bridge's HTTP server on 127.0.0.1.
@@ -26,6 +34,13 @@ pub const AGENT_UNIT: &str = "/etc/systemd/system/jitsi-agent.service";
 pub const INSTALL_UNIT: &str = "/etc/systemd/system/jitsi-agent-install.service";
 /// Minutes after which systemd ends an installation; no boot takes longer.
 pub const INSTALL_MINUTES: u64 = 45;
+/// The packet filter's rules that keep Jitsi's programs from the metadata service.
+pub const METADATA_RULES: &str = "/etc/jitsi-agent/metadata.nft";
+/// The systemd unit that loads [`METADATA_RULES`].
+pub const METADATA_UNIT: &str = "jitsi-metadata.service";
+/// The users those rules are for: the bridge's, jicofo's, Prosody's, nginx's workers'.
+pub const SERVICE_USERS: [&str; 4] = ["jvb", "jicofo", "prosody", "www-data"];
+
 /// The agent's configuration: [`crate::settings::InstanceSettings`] as JSON, written by user-data.
 pub const AGENT_CONFIG: &str = "/etc/jitsi-agent/config.json";
 

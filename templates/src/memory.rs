@@ -17,6 +17,9 @@ pub struct Memory {
     pub jicofo_mib: u32,
     /// Size of the swap file, MiB; 0 where none is needed.
     pub swap_mib: u32,
+    /// Visitors' requests nginx works on at a time; a WebSocket is one for as long as it lives. Each
+    /// costs nginx and Prosody some tens of KiB, so that all of them take less than a tenth.
+    pub visits: u32,
 }
 
 impl Memory {
@@ -24,14 +27,18 @@ impl Memory {
     /// by native buffers, so at least a quarter of the memory stays free of heap. Below 2 GiB
     /// nothing fits: an error.
     pub fn for_total(total: u64) -> Result<Self> {
-        let of =
-            |videobridge_mib, jicofo_mib, swap_mib| Self { videobridge_mib, jicofo_mib, swap_mib };
+        let of = |videobridge_mib, jicofo_mib, swap_mib, visits| Self {
+            videobridge_mib,
+            jicofo_mib,
+            swap_mib,
+            visits,
+        };
         let holds = |gib: u64| total >= gib * GIB / 100 * NOMINAL_PERCENT;
         match total {
-            _ if holds(16) => Ok(of(4096, 2048, 0)),
-            _ if holds(8) => Ok(of(3072, 1024, 0)),
-            _ if holds(4) => Ok(of(1536, 512, 0)),
-            _ if holds(2) => Ok(of(512, 256, 2048)),
+            _ if holds(16) => Ok(of(4096, 2048, 0, 4096)),
+            _ if holds(8) => Ok(of(3072, 1024, 0, 4096)),
+            _ if holds(4) => Ok(of(1536, 512, 0, 2048)),
+            _ if holds(2) => Ok(of(512, 256, 2048, 1024)),
             _ => Err(Error::TooLittleMemory { bytes: total, least: 2 * GIB }),
         }
     }

@@ -12,6 +12,8 @@ pub enum Consumer {
     Debconf,
     /// `sysctl --system`.
     Sysctl,
+    /// The packet filter's rules of [`crate::layout::METADATA_UNIT`].
+    Metadata,
     /// `systemctl daemon-reload`, before any restart.
     Systemd,
     /// The service `prosody`.

@@ -31,7 +31,9 @@ struct Site<'a> {
     memory: Memory,
     focus_password: &'a str,
     jvb_password: &'a str,
-    agent_port: u16,
+    agent_socket: &'static str,
+    health_port: u16,
+    inside_port: u16,
     jicofo_port: u16,
     videobridge_port: u16,
     prosody_http_port: u16,
@@ -46,6 +48,9 @@ struct Site<'a> {
     jitsi_plugins: &'static str,
     maintenance_root: &'static str,
     swap_file: &'static str,
+    metadata_unit: &'static str,
+    metadata_rules: &'static str,
+    service_users: [&'static str; 4],
 }
 
 /// The files that make the installed packages one site, in the order they are written.
@@ -69,7 +74,9 @@ pub fn render_site(context: &SiteContext<'_>) -> Result<Vec<OwnedFile>> {
         memory: Memory::for_total(discovered.total_memory)?,
         focus_password: secrets.focus.expose(),
         jvb_password: secrets.jvb.expose(),
-        agent_port: layout::AGENT_PORT,
+        agent_socket: layout::AGENT_SOCKET,
+        health_port: layout::HEALTH_PORT,
+        inside_port: layout::INSIDE_PORT,
         jicofo_port: layout::JICOFO_PORT,
         videobridge_port: layout::VIDEOBRIDGE_PORT,
         prosody_http_port: layout::PROSODY_HTTP_PORT,
@@ -84,6 +91,9 @@ pub fn render_site(context: &SiteContext<'_>) -> Result<Vec<OwnedFile>> {
         jitsi_plugins: layout::JITSI_PLUGINS,
         maintenance_root: layout::MAINTENANCE_ROOT,
         swap_file: layout::SWAP_FILE,
+        metadata_unit: layout::METADATA_UNIT,
+        metadata_rules: layout::METADATA_RULES,
+        service_users: layout::SERVICE_USERS,
     };
 
     let mut files = system(&site)?;
@@ -103,12 +113,14 @@ fn system(site: &Site<'_>) -> Result<Vec<OwnedFile>> {
     };
     let mut files = vec![
         file(site, "/etc/sysctl.d/60-jitsi-agent.conf", Consumer::Sysctl, Template::Sysctl)?,
+        file(site, layout::METADATA_RULES, Consumer::Metadata, Template::MetadataRules)?,
+        unit(layout::METADATA_UNIT, Template::MetadataUnit)?,
         unit("jicofo.service", Template::JicofoUnit)?,
     ];
     for (service, template) in [
         ("prosody", Template::ProsodyDropIn),
-        ("jitsi-videobridge2", Template::ServiceDropIn),
-        ("nginx", Template::ServiceDropIn),
+        ("jitsi-videobridge2", Template::VideobridgeDropIn),
+        ("nginx", Template::NginxDropIn),
     ] {
         files.push(unit(&format!("{service}.service.d/jitsi-agent.conf"), template)?);
     }
@@ -138,6 +150,7 @@ fn prosody(site: &Site<'_>, lobby: bool) -> Result<Vec<OwnedFile>> {
     Ok(files)
 }
 
+/// Both users are of the group `jitsi`: each reads its own password only because the mode says so.
 fn java(site: &Site<'_>) -> Result<Vec<OwnedFile>> {
     use Consumer::{Jicofo, Videobridge};
     let jicofo = |path: &str, template| -> Result<_> {
@@ -148,9 +161,9 @@ fn java(site: &Site<'_>) -> Result<Vec<OwnedFile>> {
     };
     Ok(vec![
         jicofo("/etc/jitsi/jicofo/config", Template::JicofoEnvironment)?,
-        jicofo("/etc/jitsi/jicofo/jicofo.conf", Template::JicofoConfig)?.secret(0o640),
+        jicofo("/etc/jitsi/jicofo/jicofo.conf", Template::JicofoConfig)?.secret(0o600),
         videobridge("/etc/jitsi/videobridge/config", Template::VideobridgeEnvironment)?,
-        videobridge("/etc/jitsi/videobridge/jvb.conf", Template::VideobridgeConfig)?.secret(0o640),
+        videobridge("/etc/jitsi/videobridge/jvb.conf", Template::VideobridgeConfig)?.secret(0o600),
     ])
 }
 
@@ -160,6 +173,7 @@ fn web(site: &Site<'_>) -> Result<Vec<OwnedFile>> {
     Ok(vec![
         file(site, site.config_js, Consumer::Nobody, Template::MeetConfig)?,
         file(site, &page, Consumer::Nobody, Template::MaintenancePage)?,
+        file(site, "/etc/nginx/nginx.conf", Consumer::Nginx, Template::NginxMain)?,
         file(
             site,
             &format!("/etc/nginx/sites-available/{name}"),

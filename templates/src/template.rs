@@ -36,25 +36,35 @@ templates! {
     MaintenancePage = "maintenance.html.tera",
     MeetConfig = "config.js.tera",
     Needrestart = "needrestart.conf.tera",
-    NginxSite = "nginx.conf.tera",
+    MetadataRules = "metadata.nft.tera",
+    MetadataUnit = "metadata.service.tera",
+    NginxDropIn = "nginx.dropin.tera",
+    NginxMain = "nginx.conf.tera",
+    NginxSite = "site.nginx.conf.tera",
     Pins = "jitsi.pref.tera",
     ProsodyConfig = "prosody.cfg.lua.tera",
     ProsodyDropIn = "prosody.dropin.tera",
     ProsodySite = "site.cfg.lua.tera",
     Repository = "repository.sources.tera",
-    ServiceDropIn = "service.dropin.tera",
     SwapUnit = "swap.unit.tera",
     Sysctl = "sysctl.conf.tera",
     UnattendedUpgrades = "unattended-upgrades.conf.tera",
     UserData = "user-data.py.tera",
     VideobridgeConfig = "jvb.conf.tera",
+    VideobridgeDropIn = "videobridge.dropin.tera",
     VideobridgeEnvironment = "jvb.env.tera",
 }
+
+/// What several templates include.
+const PARTS: [(&str, &str); 2] = [
+    ("hardening.tera", include_str!("../files/hardening.tera")),
+    ("service.dropin.tera", include_str!("../files/service.dropin.tera")),
+];
 
 static ENGINE: LazyLock<tera::TeraResult<Tera>> = LazyLock::new(|| {
     let mut engine = Tera::new();
     filters::register(&mut engine);
-    engine.add_raw_templates(SOURCES.iter().copied())?;
+    engine.add_raw_templates(SOURCES.iter().copied().chain(PARTS))?;
     Ok(engine)
 });
 

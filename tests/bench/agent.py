@@ -142,7 +142,7 @@ def load_by_nginx(region: Region, instance: Instance) -> dict:
     """From the load balancer's place in the network, as its health checks come."""
     names = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout.split()
     balancer = next(name for name in names if name.startswith(f"{region.known['prefix']}-lb-"))
-    argv = ["https", instance.address, "443", "/healthz", str(RATE), str(LOAD)]
+    argv = ["https", instance.address, "8443", "/healthz", str(RATE), str(LOAD)]
     before = {program: instance.processor(program) for program in ("nginx", "jitsi-agent")}
     command = ["ip", "netns", "exec", balancer, sys.executable, INSIDE / "load.py", *argv]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -152,7 +152,7 @@ def load_by_nginx(region: Region, instance: Instance) -> dict:
 
 
 def load_direct(instance: Instance) -> dict:
-    return instance.script("load", "http", "127.0.0.1", 8008, "/healthz", RATE, LOAD)
+    return instance.script("load", "unix", "/run/jitsi-agent/http.sock", 0, "/healthz", RATE, LOAD)
 
 
 def command(instance: Instance, name: str) -> dict:

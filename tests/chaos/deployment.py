@@ -95,7 +95,12 @@ class Instance:
         return found["Reservations"][0]["Instances"][0]
 
     def prober(self) -> Prober:
-        return Prober(self.namespace)
+        return Prober(self.namespace, self._init)
+
+    def _init(self) -> int:
+        """The process id of its init as seen from here."""
+        argv = self.deployment.region.get(f"enter/{self.identifier}")["argv"]
+        return int(argv[argv.index("--target") + 1])
 
     def run(self, script: str, limit: float = 60, check: bool = True) -> str:
         """Runs a shell script inside."""

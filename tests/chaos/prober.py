@@ -1,11 +1,14 @@
 """Looks ten times a second at what an instance says of itself, by a monotonic clock: `/healthz` as the load
-balancer sees it and a room's page as a visitor does, both through nginx, and the agent's own account on loopback."""
+balancer sees it and a room's page as a visitor does, both through nginx, and the agent's own account by its socket."""
 
 import http.client
 import json
+import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,20 +16,20 @@ from region import netns
 
 STEP = 0.1  # seconds between two looks: figures are exact to that
 LOOK_LIMIT = 1.0  # a load balancer that waits for seconds sees no answer
+HEALTH_PORT = 8443  # where nginx answers the load balancer's check
+AGENT_SOCKET = "run/jitsi-agent/http.sock"
 _ANY_CERTIFICATE = ssl._create_unverified_context()
 
 
 class _Connection(http.client.HTTPConnection):
-    """HTTP from inside the instance's network namespace."""
+    """HTTP over what `dial` gives."""
 
-    def __init__(self, namespace: str, port: int, tls: bool) -> None:
-        super().__init__("127.0.0.1", port, timeout=LOOK_LIMIT)
-        self._namespace, self._tls = namespace, tls
+    def __init__(self, dial: Callable[[], socket.socket]) -> None:
+        super().__init__("localhost")
+        self._dial = dial
 
     def connect(self) -> None:
-        self.sock = netns.connect(self._namespace, "127.0.0.1", self.port, LOOK_LIMIT)
-        if self._tls:
-            self.sock = _ANY_CERTIFICATE.wrap_socket(self.sock, server_hostname="any")
+        self.sock = self._dial()
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,11 @@ class Timeline:
 
 
 class Prober:
-    """Looks until it is ended."""
+    """Looks until it is ended; `init` gives the process id of the instance's init as seen here."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, init: Callable[[], int]) -> None:
         self.timeline = Timeline()
-        self._namespace = namespace
+        self._namespace, self._init, self._pid = namespace, init, init()
         self._public: int | None = None
         self._visitor: int | None = None
         self._status: dict = {}
@@ -116,28 +119,44 @@ class Prober:
             self._ending.wait(max(0.0, STEP - (time.monotonic() - began)))
 
     def _ask_public(self):
-        status, _ = self._get(443, "/healthz", tls=True)
+        status, _ = self._get(lambda: self._dial_nginx(HEALTH_PORT), "/healthz")
 
         def note():
             self._public = status
         return note
 
     def _ask_visitor(self):
-        status, _ = self._get(443, "/ChaosLooks", tls=True)
+        status, _ = self._get(lambda: self._dial_nginx(443), "/ChaosLooks")
 
         def note():
             self._visitor = status
         return note
 
     def _ask_status(self):
-        status, body = self._get(8008, "/status")
+        status, body = self._get(self._dial_agent, "/status")
 
         def note():
             self._status = json.loads(body) if status == 200 else {"missing": ["agent: no answer"]}
         return note
 
-    def _get(self, port: int, path: str, tls: bool = False) -> tuple[int | None, bytes]:
-        connection = _Connection(self._namespace, port, tls)
+    def _dial_nginx(self, port: int) -> socket.socket:
+        raw = netns.connect(self._namespace, "127.0.0.1", port, LOOK_LIMIT)
+        return _ANY_CERTIFICATE.wrap_socket(raw, server_hostname="any")
+
+    def _dial_agent(self) -> socket.socket:
+        agent = socket.socket(socket.AF_UNIX)
+        agent.settimeout(LOOK_LIMIT)
+        try:
+            agent.connect(f"/proc/{self._pid}/root/{AGENT_SOCKET}")
+        except OSError:
+            agent.close()
+            with suppress(OSError):  # while it reboots there is none
+                self._pid = self._init()
+            raise
+        return agent
+
+    def _get(self, dial: Callable[[], socket.socket], path: str) -> tuple[int | None, bytes]:
+        connection = _Connection(dial)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

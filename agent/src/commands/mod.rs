@@ -96,10 +96,15 @@ async fn node(machine: Machine, config: Option<&Path>) -> Result<Node> {
 
 async fn status(machine: &Machine, json: bool) -> Result<u8> {
     const LIMIT: std::time::Duration = std::time::Duration::from_secs(3);
-    let address = machine.endpoints.agent;
-    let answer = Request::get(address, STATUS_PATH).send(LIMIT).await.with_context(|| {
-        Advice::new(format!("asking the agent at {address}"), "systemctl status jitsi-agent")
-    })?;
+    let socket = machine.agent_socket();
+    let answer =
+        Request::get(socket.as_path(), STATUS_PATH).send(LIMIT).await.with_context(|| {
+            let socket = socket.display();
+            Advice::new(
+                format!("asking the agent at {socket}"),
+                "sudo systemctl status jitsi-agent",
+            )
+        })?;
     let text = answer.expect(200)?.body;
     let status: Status = serde_json::from_str(&text).context("the agent's answer")?;
     if json {

@@ -296,6 +296,7 @@ pub(crate) mod tests {
             let ran = self.system.ran();
             ran.into_iter()
                 .filter(|line| line.contains("restart") || line.contains("reload-or"))
+                .filter(|line| !line.ends_with(layout::METADATA_UNIT))
                 .collect()
         }
 

@@ -24,6 +24,7 @@ fn of(consumer: Consumer) -> Option<Component> {
         Consumer::Apt
         | Consumer::Debconf
         | Consumer::Sysctl
+        | Consumer::Metadata
         | Consumer::Systemd
         | Consumer::Nobody => None,
     }
@@ -52,6 +53,19 @@ pub(super) async fn settle(system: &dyn System, told: &BTreeSet<Consumer>) -> Re
             }
         }
     }
+    if told.contains(&Consumer::Metadata) || told.contains(&Consumer::Systemd) {
+        let command = Command::new("systemctl", ["restart", layout::METADATA_UNIT]).limit(LIMIT);
+        let output = system.run(&command).await?;
+        if !output.ok() {
+            // A meeting without this fence is better than none; `doctor` finds the gap.
+            tracing::error!(
+                "Jitsi's programs can ask for the instance's credentials: `{command}`: {}; next: \
+                 journalctl -u {}",
+                output.last_words(),
+                layout::METADATA_UNIT
+            );
+        }
+    }
     Ok(())
 }
 
@@ -59,8 +73,9 @@ pub(super) async fn settle(system: &dyn System, told: &BTreeSet<Consumer>) -> Re
 /// and has no links yet. Those that have are left alone, and init scripts too: for each of them
 /// systemctl would run `update-rc.d` and reload systemd.
 async fn enable(system: &dyn System) -> Result<()> {
-    let units = Component::ALL.map(Component::unit);
-    let asked = Command::new("systemctl", ["is-enabled"].into_iter().chain(units));
+    let units = Component::ALL.into_iter().map(Component::unit).chain([layout::METADATA_UNIT]);
+    let units: Vec<&str> = units.collect();
+    let asked = Command::new("systemctl", ["is-enabled"].into_iter().chain(units.iter().copied()));
     // Fails when none of them is; a unit that is not there has no line.
     let output = system.run(&asked).await?;
     let states: Vec<&str> = output.stdout.lines().collect();
@@ -129,11 +144,11 @@ mod tests {
             let ran = system.ran();
             ran.into_iter().filter(|line| line.starts_with("systemctl enable")).collect::<Vec<_>>()
         };
-        assert_eq!(enabled("enabled\nenabled\nenabled\nenabled\n").await, [""; 0]);
+        assert_eq!(enabled("enabled\nenabled\nenabled\nenabled\nenabled\n").await, [""; 0]);
         assert_eq!(
-            enabled("enabled\ndisabled\nenabled\nenabled\n").await,
+            enabled("enabled\ndisabled\nenabled\nenabled\nenabled\n").await,
             [format!("systemctl enable --quiet {}", Component::ALL[1].unit())]
         );
-        assert_eq!(enabled("enabled\nenabled\nenabled\n").await[0].split(' ').count(), 7);
+        assert_eq!(enabled("enabled\nenabled\nenabled\n").await[0].split(' ').count(), 8);
     }
 }

@@ -68,9 +68,7 @@ impl fmt::Display for Component {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Endpoints {
-    /// The agent itself.
-    pub agent: SocketAddr,
-    /// nginx, TLS.
+    /// nginx, TLS, by the agent's own way in.
     pub nginx: SocketAddr,
     /// Prosody's HTTP server.
     pub prosody: SocketAddr,
@@ -84,8 +82,7 @@ impl Default for Endpoints {
     fn default() -> Self {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Self {
-            agent: at(layout::AGENT_PORT),
-            nginx: at(443),
+            nginx: at(layout::INSIDE_PORT),
             prosody: at(layout::PROSODY_HTTP_PORT),
             jicofo: at(layout::JICOFO_PORT),
             videobridge: at(layout::VIDEOBRIDGE_PORT),

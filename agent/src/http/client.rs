@@ -2,6 +2,7 @@
 //! open would hide that nobody accepts new ones.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -12,17 +13,48 @@ use hyper::{Method, header};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::tls;
 
 /// Longest body read: `/metrics` of a busy bridge is a tenth of it.
 const BODY_LIMIT: usize = 1 << 20;
 
+/// Where somebody of this machine listens.
+#[derive(Clone, Debug)]
+pub enum Address {
+    /// A port.
+    Tcp(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl From<&Path> for Address {
+    fn from(path: &Path) -> Self {
+        Self::Unix(path.to_owned())
+    }
+}
+
+impl Address {
+    /// What the header `Host` says.
+    fn host(&self) -> String {
+        match self {
+            Self::Tcp(address) => address.to_string(),
+            Self::Unix(_) => "localhost".to_owned(),
+        }
+    }
+}
+
 /// A request to an address of this machine.
 #[derive(Clone, Debug)]
 pub struct Request {
-    address: SocketAddr,
+    address: Address,
     host: String,
     tls: bool,
     method: Method,
@@ -42,10 +74,11 @@ pub struct Answer {
 
 impl Request {
     /// `GET path`.
-    pub fn get(address: SocketAddr, path: &str) -> Self {
+    pub fn get(address: impl Into<Address>, path: &str) -> Self {
+        let address = address.into();
         Self {
+            host: address.host(),
             address,
-            host: address.to_string(),
             tls: false,
             method: Method::GET,
             path: path.to_owned(),
@@ -55,7 +88,7 @@ impl Request {
     }
 
     /// `POST path` with a JSON body.
-    pub fn post_json(address: SocketAddr, path: &str, body: &str) -> Self {
+    pub fn post_json(address: impl Into<Address>, path: &str, body: &str) -> Self {
         Self { method: Method::POST, body: body.to_owned(), ..Self::get(address, path) }
             .header("content-type", "application/json")
     }
@@ -102,7 +135,13 @@ impl Request {
     }
 
     async fn exchange(&self) -> Result<Answer> {
-        let stream = TcpStream::connect(self.address).await.map_err(connecting)?;
+        let address = match &self.address {
+            Address::Tcp(address) => *address,
+            Address::Unix(path) => {
+                return self.speak(UnixStream::connect(path).await.map_err(connecting)?).await;
+            }
+        };
+        let stream = TcpStream::connect(address).await.map_err(connecting)?;
         if !self.tls {
             return self.speak(stream).await;
         }

@@ -1,4 +1,4 @@
-//! HTTP on loopback: a bounded client for the components' own endpoints, and the server that
+//! HTTP within this machine: a bounded client for the components' own endpoints, and the server that
 //! answers `/healthz`.
 
 mod client;

@@ -1,17 +1,23 @@
-//! The agent's own HTTP server on loopback: the public verdict and the details, both from memory.
+//! The agent's own HTTP server: the public verdict and the details, both from memory. It listens on a
+//! socket in a folder of root's, so that whoever answers there is the agent: a port of the machine could
+//! be taken by any of its processes while the agent restarts.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::fs::Permissions;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use nix::unistd::{Group, chown};
+use tokio::net::{UnixListener, UnixStream};
 
 use crate::advice::Advice;
 use crate::board::Board;
@@ -26,18 +32,44 @@ pub const STATUS_PATH: &str = "/status";
 /// A client that does not finish its request within this time is left.
 const HEADER_LIMIT: Duration = Duration::from_secs(5);
 
-/// Listens on `address`.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+/// nginx's workers, who ask for visitors and for the load balancer; Debian and Ubuntu have the group
+/// from the beginning (`base-passwd`).
+const WEB_GROUP: &str = "www-data";
+
+/// Listens on the socket `path`, which its folder's owner and nginx may open.
+pub async fn bind(path: &Path) -> Result<UnixListener> {
+    let listen = async || {
+        if UnixStream::connect(path).await.is_ok() {
+            bail!("another agent answers there already");
+        }
+        if let Some(folder) = path.parent() {
+            // systemd has made it, but for an agent somebody starts by hand.
+            std::fs::create_dir_all(folder)?;
+        }
+        // What a former agent left: nobody listens there.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o660))?;
+        if nix::unistd::geteuid().is_root() {
+            let group = Group::from_name(WEB_GROUP)?
+                .with_context(|| format!("the group `{WEB_GROUP}` does not exist"))?;
+            chown(path, None, Some(group.gid))?;
+        }
+        Ok(listener)
+    };
+    listen().await.with_context(|| {
         Advice::new(
-            format!("listening on {address}"),
-            format!("ss -ltnp 'sport = :{}'", address.port()),
+            format!("listening on {}", path.display()),
+            format!("ss -lxp src {}", path.display()),
         )
     })
 }
 
 /// Answers until the program ends. Never waits for anything but the client.
-pub async fn serve(listener: TcpListener, board: Board) {
+pub async fn serve(listener: UnixListener, board: Board) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,

@@ -1,5 +1,5 @@
 //! The two security groups: the load balancer's lets the world in on 80 and 443, the instance's lets
-//! in the load balancer on 443 and the world's media. What may go out is left as AWS made it:
+//! in the load balancer on 443 and for health checks, and the world's media. What may go out is left as AWS made it:
 //! everything, which the load balancer, apt and media need.
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{IpPermission, ResourceType};
-use jitsi_templates::layout::MEDIA_PORT;
+use jitsi_templates::layout::{HEALTH_PORT, MEDIA_PORT};
 
 use super::{
     ec2::{filter, making, on_ours, once, ours_named, owner, tagged, tagging},
@@ -152,7 +152,7 @@ impl SecurityGroup {
         // AWS keeps a range by its first address.
         let ssh = network.ssh_from.iter().map(|from| Source::V4(from.trunc().to_string()));
         let mut rules: BTreeSet<Rule> = ssh.map(|from| Rule::tcp(22, from)).collect();
-        rules.insert(Rule::tcp(443, Source::Group(alb)));
+        rules.extend([443, HEALTH_PORT].map(|port| Rule::tcp(port, Source::Group(alb.clone()))));
         rules.insert(Rule::udp(MEDIA_PORT, world()));
         if network.tcp_fallback {
             rules.insert(Rule::tcp(TCP_FALLBACK, world()));

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use aws_sdk_elasticloadbalancingv2::types::{
     Matcher, ProtocolEnum, Tag, TargetGroup, TargetGroupAttribute, TargetTypeEnum,
 };
+use jitsi_templates::layout;
 use serde_json::json;
 
 use super::elbv2::{once, owner};
@@ -23,7 +24,8 @@ pub struct Targets;
 // An ALB refuses `h2` to a target whose WebSockets it must pass on.
 const PROTOCOL_VERSION: &str = "HTTP1";
 const PORT: i32 = 443;
-/// nginx passes it to the agent, which answers 200 unless it has given the instance up.
+/// nginx passes it to the agent, which answers 200 unless it has given the instance up. By a port of its
+/// own: a crowd of visitors on the other one must not look like an illness.
 const HEALTH_PATH: &str = "/healthz";
 // In service within 20 s; 2 is the least AWS takes. The agent answers from memory, so 5 s without an
 // answer is a failure.
@@ -113,6 +115,7 @@ impl Resource for Targets {
             .vpc_id(cx.need(&Key::Vpc)?)
             .target_type(TargetTypeEnum::Instance)
             .health_check_protocol(ProtocolEnum::Https)
+            .health_check_port(layout::HEALTH_PORT.to_string())
             .health_check_path(HEALTH_PATH)
             .health_check_interval_seconds(HEALTH_INTERVAL)
             .health_check_timeout_seconds(HEALTH_TIMEOUT)
@@ -144,7 +147,7 @@ impl Resource for Targets {
                 .target_group_arn(&found.id)
                 .health_check_enabled(true)
                 .health_check_protocol(ProtocolEnum::Https)
-                .health_check_port("traffic-port")
+                .health_check_port(layout::HEALTH_PORT.to_string())
                 .health_check_path(HEALTH_PATH)
                 .health_check_interval_seconds(HEALTH_INTERVAL)
                 .health_check_timeout_seconds(HEALTH_TIMEOUT)
@@ -199,7 +202,7 @@ fn address(group: &TargetGroup) -> String {
 fn wanted_health_check() -> String {
     described(
         "HTTPS",
-        "traffic-port",
+        &layout::HEALTH_PORT.to_string(),
         HEALTH_PATH,
         "200",
         HEALTH_INTERVAL,
@@ -279,7 +282,7 @@ mod tests {
         let group = TargetGroup::builder()
             .health_check_enabled(true)
             .health_check_protocol(ProtocolEnum::Https)
-            .health_check_port("traffic-port")
+            .health_check_port(layout::HEALTH_PORT.to_string())
             .health_check_path(HEALTH_PATH)
             .health_check_interval_seconds(HEALTH_INTERVAL)
             .health_check_timeout_seconds(HEALTH_TIMEOUT)

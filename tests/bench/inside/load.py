@@ -1,10 +1,11 @@
 """Asks for a page at a fixed rate, however slow the answers are, each time over a new connection as a load
 balancer's health check does. A request's time counts from the moment it was due, so that one that had to wait for
-another is not told as quick. Prints one JSON document. `load.py https|http ADDRESS PORT PATH RATE SECONDS`"""
+another is not told as quick. Prints one JSON document. `load.py https|unix ADDRESS|SOCKET PORT PATH RATE SECONDS`"""
 
 import http.client
 import json
 import multiprocessing
+import socket
 import ssl
 import sys
 import time
@@ -12,9 +13,18 @@ import time
 WORKERS = 8
 LIMIT = 5.0  # seconds
 SCHEME, ADDRESS, PORT, PATH, RATE, SECONDS = sys.argv[1:]
-HEADERS = {"Host": ADDRESS, "User-Agent": "ELB-HealthChecker/2.0", "Connection": "close"}
+HEADERS = {"Host": "localhost" if SCHEME == "unix" else ADDRESS, "User-Agent": "ELB-HealthChecker/2.0", "Connection": "close"}
 ANY = ssl.create_default_context()
 ANY.check_hostname, ANY.verify_mode = False, ssl.CERT_NONE
+
+
+class Local(http.client.HTTPConnection):
+    """HTTP over a socket in the file system."""
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(LIMIT)
+        self.sock.connect(ADDRESS)
 
 
 def ask():
@@ -22,7 +32,7 @@ def ask():
     if SCHEME == "https":
         connection = http.client.HTTPSConnection(ADDRESS, int(PORT), timeout=LIMIT, context=ANY)
     else:
-        connection = http.client.HTTPConnection(ADDRESS, int(PORT), timeout=LIMIT)
+        connection = Local("localhost")
     try:
         connection.request("GET", PATH, headers=HEADERS)
         answer = connection.getresponse()

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jitsi_templates::layout;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -20,7 +21,6 @@ use crate::server::{Clock, Server};
 
 pub(crate) struct Instance {
     root: TempDir,
-    agent: SocketAddr,
     pub(crate) metadata: Metadata,
     pub(crate) aws: Aws,
     pub(crate) bridge: Bridge,
@@ -42,7 +42,6 @@ impl Instance {
     pub(crate) fn new() -> Self {
         let instance = Self {
             root: tempfile::tempdir().expect("a folder"),
-            agent: free_address(),
             metadata: Metadata::new(),
             aws: Aws::new(),
             bridge: Bridge::new(),
@@ -121,7 +120,7 @@ impl Instance {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let endpoints = json!({
-            "agent": self.agent, "videobridge": self.bridge.server.address,
+            "videobridge": self.bridge.server.address,
             "nginx": nobody(), "prosody": nobody(), "jicofo": nobody(),
         });
         let path = std::env::var("PATH").expect("PATH");
@@ -182,7 +181,7 @@ impl Instance {
     }
 
     fn ask(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(self.agent).ok()?;
+        let mut stream = UnixStream::connect(self.path(layout::AGENT_SOCKET)).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
@@ -259,10 +258,6 @@ fn binary() -> PathBuf {
     let path = test.ancestors().nth(2).expect("built by cargo").join("jitsi-agent");
     assert!(path.exists(), "{} is missing: run scripts/test, or cargo build first", path.display());
     path
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
 }
 
 /// An address nobody listens on: port 1 belongs to tcpmux, which no machine has.

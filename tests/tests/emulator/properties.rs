@@ -178,8 +178,12 @@ impl Complete {
         let (alb, instance) = (group("jitsi-alb"), group("jitsi-instance"));
         assert!([alb, instance].iter().all(|group| group.vpc_id() == Some(vpc)));
         assert_eq!(ingress(alb), ["tcp 443 0.0.0.0/0", "tcp 80 0.0.0.0/0"]);
-        let from_alb = format!("tcp 443 {}", alb.group_id().unwrap());
-        assert_eq!(ingress(instance), [from_alb, "udp 10000 0.0.0.0/0".to_owned()], "nothing else");
+        let from_alb = |port| format!("tcp {port} {}", alb.group_id().unwrap());
+        assert_eq!(
+            ingress(instance),
+            [from_alb(443), from_alb(8443), "udp 10000 0.0.0.0/0".to_owned()],
+            "nothing else"
+        );
     }
 
     async fn target_group(&self) -> String {
@@ -191,6 +195,7 @@ impl Complete {
         assert_eq!(group.port(), Some(443));
         assert_eq!(group.protocol_version(), Some("HTTP1"));
         assert_eq!(text(group.health_check_protocol().map(|p| p.to_string())), "HTTPS");
+        assert_eq!(group.health_check_port(), Some("8443"));
         assert_eq!(group.health_check_path(), Some("/healthz"));
         assert_eq!(group.matcher().and_then(|matcher| matcher.http_code()), Some("200"));
         let arn = group.target_group_arn().unwrap();

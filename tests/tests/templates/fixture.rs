@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// The site's public name.
 pub(crate) const DOMAIN: &str = "meet.example.org";
 
+/// `MemTotal` of a t3.small, in bytes: the least a site runs on.
+pub(crate) const MEMORY: u64 = 1_910 << 20;
+
 /// Settings with `[jitsi]` as given.
 pub(crate) fn settings(jitsi: &Value) -> InstanceSettings {
     let settings = json!({
@@ -63,7 +66,7 @@ pub(crate) fn site(settings: &InstanceSettings, modules: &ProsodyModules) -> Vec
             instance_id: "i-0123456789abcdef0".into(),
             private_ipv4: Ipv4Addr::new(10, 20, 3, 7),
             public_ipv4: Ipv4Addr::new(203, 0, 113, 9),
-            total_memory: 1_910 << 20,
+            total_memory: MEMORY,
         },
         secrets: &secrets(),
         prosody_modules: modules,

@@ -1,9 +1,11 @@
 //! A machine to try files on: namespaces for processes, network and mounts, and overlays, so that
 //! nothing of it is seen outside and everything of it ends with the test.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -124,6 +126,15 @@ impl Machine {
     /// A listener on the machine's own loopback.
     pub(crate) fn listen(&self, port: u16) -> TcpListener {
         self.inside(move || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap())
+    }
+
+    /// A listener on a socket in the machine's file system that everybody may open.
+    pub(crate) fn listen_at(&self, path: &str) -> UnixListener {
+        self.ok("mkdir", &["-p", Path::new(path).parent().unwrap().to_str().unwrap()]);
+        let path = format!("/proc/{}/root{path}", self.init);
+        let listener = UnixListener::bind(&path).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        listener
     }
 
     fn try_connect(&self, port: u16) -> Option<TcpStream> {

@@ -3,6 +3,7 @@
 //! installed says SKIPPED, why, and what to install.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "test helpers may panic and print")]
 
+mod crowds; // many visitors at once: who is let in, and what nobody can fill
 mod fixture;
 mod literals; // every value arrives in user-data as it was given
 mod machine;
@@ -10,6 +11,7 @@ mod meeting; // Prosody and nginx together: who gets in
 mod modes; // with jicofo and a bridge: in each mode, who can hold a meeting
 mod nginx; // what visitors and the load balancer see
 mod packages; // apt, debconf, systemd and Perl take their files
+mod privilege; // what each program may read, and reach
 mod user_data; // user-data run against a metadata service and a bucket
 mod xmpp;
 

@@ -60,7 +60,7 @@ impl Site {
     fn probe(&self, auth: Auth) -> Report {
         self.machine.inside(move || {
             let mut target = Target::new(DOMAIN);
-            target.connect = Some("127.0.0.1:443".into());
+            target.connect = Some(format!("127.0.0.1:{}", layout::INSIDE_PORT));
             target.tls = Tls::AcceptAny;
             target.auth = auth;
             let prober = Prober::new(target).unwrap();
@@ -189,6 +189,10 @@ fn only_a_token_for_the_room_opens_a_token_site() {
     }
     let answer = site.enter(Some(&sign(&claims("another", 60))), "standup").unwrap_err();
     assert!(answer.contains("not-allowed") && answer.contains("match"), "{answer}");
+    // Jitsi's module says the token it refused, and browsers have it in their address.
+    let logs = site.machine.ok("sh", &["-c", "cat /var/log/prosody/* /var/log/nginx/*"]);
+    assert!(logs.contains("Token [token] not allowed to join"), "{logs}");
+    assert!(!logs.contains("eyJ"), "{logs}");
     site.enter(Some(&sign(&claims("*", 60))), "standup").unwrap();
     site.enter(Some(&sign(&claims("standup", 60))), "standup").unwrap();
 }

@@ -1,8 +1,7 @@
 //! nginx with the rendered site, an agent that says what the test wants, and upstreams that tell
 //! what they were asked.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -14,7 +13,7 @@ use serde_json::json;
 
 use crate::fixture::{DOMAIN, settings, site};
 use crate::machine::Machine;
-use crate::xmpp::{http, tls};
+use crate::xmpp::{Tls, http, tls};
 use crate::{have, is_root};
 
 const MODULES: [&str; 9] = [
@@ -29,14 +28,26 @@ const MODULES: [&str; 9] = [
     "websocket",
 ];
 
-struct Web {
-    machine: Machine,
+pub(crate) struct Web {
+    pub(crate) machine: Machine,
     certificate: CertificateDer<'static>,
     /// What the agent answers.
     agent: Arc<AtomicU16>,
 }
 
+/// nginx with upstreams that answer with the request.
 fn start() -> Option<Web> {
+    let web = alone()?;
+    for port in [layout::PROSODY_HTTP_PORT, layout::JICOFO_PORT] {
+        let listener = web.machine.listen(port);
+        let echo = |request: &str| Some(format!("HTTP/1.0 200 x\r\n\r\n{request}"));
+        answer(move || listener.accept().ok().map(|(stream, _)| stream), echo);
+    }
+    Some(web)
+}
+
+/// nginx with an agent and no other upstream.
+pub(crate) fn alone() -> Option<Web> {
     let programs = ["nginx", "unshare", "nsenter", "ip"];
     if !have(&programs, "apt-get install nginx-light iproute2") || !is_root() {
         return None;
@@ -64,13 +75,14 @@ fn start() -> Option<Web> {
     let agent = Arc::new(AtomicU16::new(200));
     let status = Arc::clone(&agent);
     // 0 stands for an agent that is silent.
-    answer(machine.listen(layout::AGENT_PORT), move |_| {
-        let status = status.load(Ordering::SeqCst);
-        (status > 0).then(|| format!("HTTP/1.0 {status} x\r\n\r\nagent\n"))
-    });
-    for port in [layout::PROSODY_HTTP_PORT, layout::JICOFO_PORT] {
-        answer(machine.listen(port), |request| Some(format!("HTTP/1.0 200 x\r\n\r\n{request}")));
-    }
+    let listener = machine.listen_at(layout::AGENT_SOCKET);
+    answer(
+        move || listener.accept().ok().map(|(stream, _)| stream),
+        move |_| {
+            let status = status.load(Ordering::SeqCst);
+            (status > 0).then(|| format!("HTTP/1.0 {status} x\r\n\r\nagent\n"))
+        },
+    );
     let said = machine.ok("nginx", &["-t"]);
     assert!(!said.contains("[warn]"), "{said}");
     machine.serve("nginx", &["-g", "daemon off;"], 443);
@@ -78,10 +90,12 @@ fn start() -> Option<Web> {
 }
 
 /// Answers every request with what `f` makes of its head; `None` closes without an answer.
-fn answer(listener: TcpListener, f: impl Fn(&str) -> Option<String> + Send + 'static) {
+pub(crate) fn answer<S: Read + Write>(
+    mut accept: impl FnMut() -> Option<S> + Send + 'static,
+    f: impl Fn(&str) -> Option<String> + Send + 'static,
+) {
     std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
+        while let Some(mut stream) = accept() {
             let mut head = String::new();
             let mut byte = [0];
             while !head.ends_with("\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
@@ -95,12 +109,17 @@ fn answer(listener: TcpListener, f: impl Fn(&str) -> Option<String> + Send + 'st
 }
 
 impl Web {
+    /// A TLS connection to one of nginx's ports.
+    pub(crate) fn connect(&self, port: u16) -> Tls {
+        tls(self.machine.connect(port), &self.certificate, DOMAIN)
+    }
+
     fn get(&self, path: &str) -> String {
         self.ask("GET", path, "")
     }
 
     fn ask(&self, method: &str, path: &str, headers: &str) -> String {
-        let stream = tls(self.machine.connect(443), &self.certificate, DOMAIN);
+        let stream = self.connect(443);
         let host = "10.20.3.7"; // the load balancer asks health by address
         http(
             stream,
@@ -111,7 +130,7 @@ impl Web {
     }
 }
 
-fn status(answer: &str) -> &str {
+pub(crate) fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap()
 }
 
@@ -123,6 +142,22 @@ fn health_is_the_agents_and_only_the_agents() {
     assert_eq!(status(&web.get("/healthz")), "503");
     web.agent.store(0, Ordering::SeqCst);
     assert_eq!(status(&web.get("/healthz")), "502");
+}
+
+#[test]
+fn the_load_balancers_port_has_health_and_nothing_else() {
+    let Some(web) = start() else { return };
+    let ask = |path: &str| {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: 10.20.3.7\r\nConnection: close\r\n\r\n");
+        http(web.connect(layout::HEALTH_PORT), &request)
+    };
+    assert!(ask("/healthz").contains("agent\n"));
+    web.agent.store(503, Ordering::SeqCst);
+    assert_eq!(status(&ask("/healthz")), "503");
+    for path in ["/", "/standup", "/config.js", "/http-bind", "/status"] {
+        assert_eq!(status(&ask(path)), "404", "{path}");
+    }
 }
 
 #[test]
@@ -193,7 +228,13 @@ fn tokens_are_not_logged() {
     web.ask("GET", "/standup?jwt=geheim", "Referer: https://x.example/r?a=1&jwt=geheim\r\n");
     web.get("/xmpp-websocket?room=r&token=geheim");
     web.get("/libs/missing?jwt=geheim");
-    web.get("/healthz");
+    // Whatever looks like a token, wherever it stands, and when there is no upstream, too.
+    let token = format!("{0}.{0}.{0}", "geheim0123456789_-AZ");
+    web.ask("GET", &format!("/{token}"), &format!("Referer: https://x.example/{token}\r\n"));
+    web.ask("GET", "/", &format!("User-Agent: {token}\r\n"));
+    web.machine.ok("rm", &[layout::AGENT_SOCKET]);
+    assert_eq!(status(&web.get("/standup?jwt=geheim")), "200");
+    web.get("/healthz?jwt=geheim");
     let log = web.machine.ok("sh", &["-c", "cat /var/log/nginx/*.log"]);
     assert!(!log.contains("geheim"), "{log}");
     assert!(log.contains("GET /standup?redacted"), "{log}");

@@ -11,6 +11,9 @@ local function verify(event)
 	end
 	local claim = session.jitsi_meet_room;
 	if claim ~= "*" and claim ~= jid.node(stanza.attr.to) then
+		-- As Jitsi's own, which says the whole token.
+		module:log("error", "Token %s not allowed to join: %s err: %s reason: %s", session.auth_token,
+			stanza.attr.to, nil, "Room and token mismatched");
 		session.send(st.error_reply(stanza, "cancel", "not-allowed", "Room and token mismatched"));
 		return true;
 	end
