@@ -145,6 +145,7 @@ impl Healer {
             StepName::LogIn | StepName::Join => &[Prosody, Nginx],
             StepName::ConferenceRequest => &[Jicofo, Prosody],
             StepName::Offer => &[Jicofo, Videobridge, Prosody],
+            StepName::Accept => &[Jicofo, Videobridge],
             // Media, and whatever a meeting does with it.
             _ => &[Videobridge],
         };

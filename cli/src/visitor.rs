@@ -5,7 +5,7 @@
 use anyhow::{Result, anyhow};
 use aws_sdk_ssm::types::Parameter;
 use jitsi_templates::settings::Authentication;
-use meeting_probe::{Auth, Secret, Target};
+use meeting_probe::{Auth, Depth, Secret, Target};
 
 use crate::{
     aws::{Answer, Aws, AwsError},
@@ -18,7 +18,7 @@ const ABSENT: &[&str] = &["ParameterNotFound"];
 
 /// The site for somebody with neither token nor account.
 pub fn stranger(config: &Config) -> Target {
-    Target::new(config.domain.as_str())
+    Target { depth: Depth::Heard, ..Target::new(config.domain.as_str()) }
 }
 
 /// The site for somebody who may start a meeting there.

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use meeting_probe::{Failure, Observer, Prober, Step, Target, Tls};
+use meeting_probe::{Depth, Failure, Observer, Prober, Step, Target, Tls};
 
 struct Printer;
 
@@ -18,6 +18,7 @@ impl Observer for Printer {
 async fn main() -> Result<ExitCode, Failure> {
     let mut args = std::env::args().skip(1);
     let mut target = Target::new(args.next().unwrap_or_else(|| "localhost".into()));
+    target.depth = Depth::Heard;
     if let Some(connect) = args.next() {
         target.connect = Some(connect);
         target.tls = Tls::AcceptAny;

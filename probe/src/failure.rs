@@ -105,8 +105,8 @@ pub enum Failure {
         /// How long it was given.
         limit: Duration,
     },
-    /// jicofo's offer cannot be read.
-    #[error("jicofo's offer cannot be read: {0}")]
+    /// jicofo's offer cannot be read, or lacks something.
+    #[error("jicofo's offer does not do: {0}")]
     BadOffer(String),
     /// The bridge has no address to offer.
     #[error("the offer carries no address{}", wrong(*.mapping))]
@@ -142,6 +142,58 @@ pub enum Failure {
         /// What is wrong with the answer.
         why: String,
     },
+    /// jicofo does not take the answer to its offer.
+    #[error("jicofo refuses a participant's answer to its offer: {condition}{}", said(.text))]
+    AcceptRefused {
+        /// XMPP error condition.
+        condition: String,
+        /// jicofo's explanation, may be empty.
+        text: String,
+    },
+    /// The bridge answers checks, but never agrees on a path.
+    #[error("{} answers, but the bridge never settles on a path for media (ICE)", port(.address))]
+    NoPath {
+        /// The address asked.
+        address: SocketAddr,
+    },
+    /// DTLS does not come about.
+    #[error("the bridge is reached, but does not agree on encryption (DTLS)")]
+    NoEncryption,
+    /// Somebody other than the offered bridge encrypts.
+    #[error("the bridge shows a certificate other than the one it offered: {shown}, not {offered}")]
+    WrongFingerprint {
+        /// What jicofo's offer says.
+        offered: String,
+        /// What the bridge's certificate has.
+        shown: String,
+    },
+    /// SCTP or the channel on it does not come about.
+    #[error("media is encrypted, but the bridge's channel does not open (SCTP)")]
+    NoChannel,
+    /// The channel is open, and nobody answers on it.
+    #[error("the bridge's channel is open, but the bridge does not answer on it")]
+    ChannelSilent,
+    /// Not one packet comes through.
+    #[error("{} through the bridge: none of {spoken} audio packets arrives", unheard(*.deaf, *.of))]
+    NoAudio {
+        /// Participants who hear nothing.
+        deaf: usize,
+        /// Participants.
+        of: usize,
+        /// Packets each of them sent.
+        spoken: usize,
+    },
+    /// So much is lost that nobody would understand.
+    #[error("of {sent} audio packets through the bridge {lost} are lost")]
+    Choppy {
+        /// Packets sent since the first that arrived.
+        sent: usize,
+        /// Those that did not.
+        lost: usize,
+    },
+    /// The protocols of media fell out with the bridge's.
+    #[error("the call with the bridge failed: {0}")]
+    BrokenCall(String),
     /// Nobody answered in time.
     #[error("{whom} does not answer within {limit:?}")]
     Silence {
@@ -208,9 +260,37 @@ impl Failure {
                 "static-mappings in jvb.conf must name an address that is on an interface, and the \
                  public address of today; restart the bridge after a change"
             }
+            Self::NoPath { .. } | Self::NoEncryption | Self::BrokenCall(_) => {
+                "jicofo or the bridge is overloaded or stuck: see the bridge's log for this time; \
+                 restarting it ends the meetings on it"
+            }
+            Self::WrongFingerprint { .. } => {
+                "somebody between here and the bridge reads along, or another bridge answers at its \
+                 address"
+            }
+            Self::NoChannel | Self::ChannelSilent => {
+                "people hear each other, but see no video: is `videobridge.sctp.enabled` true, and \
+                 does the bridge's log say that its SCTP library (dcsctp) was loaded?"
+            }
+            Self::NoAudio { .. } => {
+                "the bridge forwards nothing: see its log for this time; restarting it ends the \
+                 meetings on it"
+            }
+            Self::Choppy { .. } => {
+                "the way to the bridge or the bridge itself is overloaded: see its stress level, CPU \
+                 and network"
+            }
             Self::Impostor { .. } => "another program holds the bridge's UDP port",
             _ => return None,
         })
+    }
+}
+
+fn unheard(deaf: usize, of: usize) -> &'static str {
+    if deaf < of {
+        "one participant does not hear the other"
+    } else {
+        "the participants do not hear each other"
     }
 }
 

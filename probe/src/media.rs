@@ -63,6 +63,16 @@ async fn ask_beside(offer: &Offer, mapping: Mapping) -> Result<Option<Bridge>, F
     Ok(Some(Bridge { address, kind: LOCAL.to_owned(), round_trip_ms }))
 }
 
+#[cfg(feature = "call")]
+/// The address to meet the bridge at: one that answered everybody, the public one before others.
+pub(crate) fn best(bridges: &[Bridge], mapping: Option<Mapping>) -> Option<SocketAddr> {
+    let rank = |bridge: &&Bridge| {
+        (mapping.is_none_or(|m| bridge.address.ip() != m.public), bridge.kind == "host")
+    };
+    let answering = bridges.iter().filter(|bridge| bridge.round_trip_ms.is_some());
+    answering.min_by_key(rank).map(|bridge| bridge.address)
+}
+
 /// Each address once; it answered only if it answered every participant.
 fn bridges(asked: &[Asked]) -> Vec<Bridge> {
     let mut bridges: Vec<Bridge> = Vec::new();

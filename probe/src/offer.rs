@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use minidom::Element;
 
 use crate::failure::Failure;
-use crate::stanza::{ICE_UDP, JINGLE};
-use crate::target::Mapping;
+use crate::stanza::{DTLS, HEADER_EXTENSIONS, ICE_UDP, JINGLE, RTP, SCTP};
+use crate::target::{Depth, Mapping};
 
 /// The bridge's side of one participant's media transport.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,30 @@ pub(crate) struct Offer {
     pub(crate) ufrag: String,
     pub(crate) pwd: String,
     pub(crate) candidates: Vec<Candidate>,
+    /// Where to accept it.
+    pub(crate) session: Session,
+    /// What it takes to speak, or what of that the offer lacks.
+    pub(crate) media: Result<Media, Failure>,
+}
+
+/// The Jingle session an offer opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// jicofo in the room.
+    pub(crate) focus: String,
+    pub(crate) initiator: String,
+    pub(crate) sid: String,
+}
+
+/// The bridge's media, as far as two participants who speak need to know it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Media {
+    /// Of the certificate the bridge must show: `AB:CD:…`, of SHA-256.
+    pub(crate) fingerprint: String,
+    /// The payload type of Opus.
+    pub(crate) opus: u8,
+    /// The header extension that tells how loud a packet is (RFC 6464).
+    pub(crate) audio_level_id: Option<u8>,
 }
 
 /// An address the bridge offers.
@@ -38,14 +62,19 @@ impl Offer {
         if jingle.attr("action") != Some("session-initiate") {
             return None;
         }
-        let transports =
-            jingle.children().filter_map(|content| content.get_child("transport", ICE_UDP));
-        Some(Self::from_transports(transports))
+        let of = |element: &Element, name| element.attr(name).unwrap_or_default().to_owned();
+        let session = Session {
+            focus: of(iq, "from"),
+            initiator: of(jingle, "initiator"),
+            sid: of(jingle, "sid"),
+        };
+        Some(Self::from_contents(jingle, &session))
     }
 
-    fn from_transports<'a>(transports: impl Iterator<Item = &'a Element>) -> Result<Self, Failure> {
+    fn from_contents(jingle: &Element, session: &Session) -> Result<Self, Failure> {
+        let media = Media::read(jingle);
         let mut offer: Option<Self> = None;
-        for transport in transports {
+        for transport in transports(jingle) {
             let attr = |name: &str| {
                 transport
                     .attr(name)
@@ -53,7 +82,13 @@ impl Offer {
                     .ok_or_else(|| Failure::BadOffer(format!("a transport without {name}")))
             };
             let (ufrag, pwd) = (attr("ufrag")?, attr("pwd")?);
-            let offer = offer.get_or_insert_with(|| Self { ufrag, pwd, candidates: Vec::new() });
+            let offer = offer.get_or_insert_with(|| Self {
+                ufrag,
+                pwd,
+                candidates: Vec::new(),
+                session: session.clone(),
+                media: media.clone(),
+            });
             for element in transport.children().filter(|child| child.is("candidate", ICE_UDP)) {
                 if let Some(candidate) = read_candidate(element)?
                     && !offer.candidates.contains(&candidate)
@@ -66,7 +101,10 @@ impl Offer {
     }
 
     /// Whether the bridge offers what users need, as far as can be told without asking it.
-    pub(crate) fn check(&self, mapping: Option<Mapping>) -> Result<(), Failure> {
+    pub(crate) fn check(&self, mapping: Option<Mapping>, depth: Depth) -> Result<(), Failure> {
+        if depth != Depth::Reached {
+            self.media.as_ref().map_err(Clone::clone)?;
+        }
         if self.candidates.is_empty() {
             return Err(Failure::NoCandidate { mapping });
         }
@@ -78,6 +116,48 @@ impl Offer {
             _ => Ok(()),
         }
     }
+}
+
+impl Media {
+    fn read(jingle: &Element) -> Result<Self, Failure> {
+        let lacks = |what: &str| Failure::BadOffer(format!("it has no {what}"));
+        let fingerprint = transports(jingle)
+            .find_map(|transport| transport.get_child("fingerprint", DTLS))
+            .ok_or_else(|| lacks("fingerprint"))?;
+        let hash = fingerprint.attr("hash").unwrap_or("sha-256");
+        if hash != "sha-256" {
+            return Err(Failure::BadOffer(format!("its fingerprint is made by {hash}")));
+        }
+        let fingerprint = fingerprint.text().trim().to_ascii_uppercase();
+        let audio = jingle
+            .children()
+            .filter_map(|content| content.get_child("description", RTP))
+            .find(|description| description.attr("media") == Some("audio"))
+            .ok_or_else(|| lacks("audio"))?;
+        let number = |element: &Element| element.attr("id").and_then(|id| id.parse::<u8>().ok());
+        let opus = audio
+            .children()
+            .filter(|child| child.is("payload-type", RTP))
+            .find(|payload| payload.attr("name").is_some_and(|n| n.eq_ignore_ascii_case("opus")))
+            .and_then(number)
+            .ok_or_else(|| lacks("Opus"))?;
+        let audio_level_id = audio
+            .children()
+            .filter(|child| child.is("rtp-hdrext", HEADER_EXTENSIONS))
+            .find(|extension| extension.attr("uri") == Some(AUDIO_LEVEL))
+            .and_then(number);
+        if !transports(jingle).any(|transport| transport.has_child("sctpmap", SCTP)) {
+            return Err(lacks("bridge channel (SCTP)"));
+        }
+        Ok(Self { fingerprint, opus, audio_level_id })
+    }
+}
+
+/// How loud a packet is (RFC 6464).
+const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+
+fn transports(jingle: &Element) -> impl Iterator<Item = &Element> {
+    jingle.children().filter_map(|content| content.get_child("transport", ICE_UDP))
 }
 
 /// `None` for what is not UDP: nothing serves it since JVB dropped ICE/TCP.
@@ -109,6 +189,18 @@ mod tests {
         assert_eq!(
             offer,
             Offer {
+                session: Session {
+                    focus: "capture2@conference.meet.example.com/focus".into(),
+                    initiator: "focus@auth.meet.example.com/focus".into(),
+                    sid: "1hr7s7ro25agl".into(),
+                },
+                media: Ok(Media {
+                    fingerprint: "E1:9F:6C:D1:8E:11:56:88:B1:AE:13:F1:28:A3:C0:36:6B:CE:44:35:\
+                                  0C:64:F6:CC:BB:CB:B7:D4:6B:90:B6:8B"
+                        .into(),
+                    opus: 111,
+                    audio_level_id: Some(1),
+                }),
                 ufrag: "e00dt1k7tea43c".into(),
                 pwd: "3t4rc92bqrh5dk24usnejn7uha".into(),
                 candidates: vec![Candidate {
@@ -124,14 +216,14 @@ mod tests {
         let mut offer = Offer::read(&recorded()).unwrap().unwrap();
         let right = Mapping { local: [10, 0, 0, 7].into(), public: [198, 51, 100, 7].into() };
         let stale = Mapping { public: [198, 51, 100, 8].into(), ..right };
-        assert_eq!(offer.check(Some(right)), Ok(()));
+        assert_eq!(offer.check(Some(right), Depth::Reached), Ok(()));
         assert_eq!(
-            offer.check(Some(stale)).unwrap_err().to_string(),
+            offer.check(Some(stale), Depth::Reached).unwrap_err().to_string(),
             "the offer carries 198.51.100.7 but not 198.51.100.8: the mapping is wrong"
         );
         offer.candidates.clear();
         assert_eq!(
-            offer.check(Some(right)).unwrap_err().to_string(),
+            offer.check(Some(right), Depth::Reached).unwrap_err().to_string(),
             "the offer carries no address: the mapping 10.0.0.7 → 198.51.100.7 is wrong"
         );
     }

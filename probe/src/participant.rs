@@ -4,6 +4,10 @@ use std::convert::Infallible;
 
 use minidom::Element;
 
+#[cfg(feature = "call")]
+use crate::accept::session_accept;
+#[cfg(feature = "call")]
+use crate::call::Answer;
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::login::log_in;
@@ -11,7 +15,7 @@ use crate::offer::Offer;
 use crate::room::Room;
 use crate::stanza::{self, FOCUS, MUC_USER};
 use crate::stream::XmppStream;
-use crate::target::Auth;
+use crate::target::{Auth, Depth, Target};
 
 /// MUC status codes (XEP-0045 §15.6.2): "this is your own presence".
 const OWN_PRESENCE: &str = "110";
@@ -20,6 +24,10 @@ const OWN_PRESENCE: &str = "110";
 pub(crate) struct Participant {
     stream: XmppStream,
     nick: String,
+    /// The whole address the server gave.
+    #[cfg_attr(not(feature = "call"), expect(dead_code, reason = "goes into the acceptance"))]
+    jid: String,
+    depth: Depth,
     /// `room@conference.D/nick`, once we tried to join.
     occupant: Option<String>,
     /// What must be logged out in the end: jicofo and the session it made for our request.
@@ -30,12 +38,12 @@ impl Participant {
     /// Opens the WebSocket and logs in.
     pub(crate) async fn log_in(
         connection: Connection,
-        domain: &str,
-        auth: &Auth,
+        target: &Target,
         room: &Room,
         token: Option<&str>,
         nick: &str,
     ) -> Result<Self, Failure> {
+        let Target { domain, auth, depth, .. } = target;
         // Jitsi's Prosody modules read both from the address, as its own client sends them.
         let mut query = format!("?room={}", room.name());
         if let Some(token) = token {
@@ -49,7 +57,7 @@ impl Participant {
             Auth::Anonymous | Auth::Token { .. } => nick_of(&jid),
         };
         let nick = given.unwrap_or(nick).to_owned();
-        Ok(Self { stream, nick, occupant: None, focus_session: None })
+        Ok(Self { stream, nick, jid, depth: *depth, occupant: None, focus_session: None })
     }
 
     /// Asks jicofo for the conference over XMPP; the answer is jicofo's address.
@@ -108,6 +116,20 @@ impl Participant {
         }
     }
 
+    #[cfg(feature = "call")]
+    /// Accepts `offer`; jicofo tells the bridge.
+    pub(crate) async fn accept(&mut self, offer: &Offer, answer: &Answer) -> Result<(), Failure> {
+        let session = &offer.session;
+        let media = offer.media.as_ref().map_err(Clone::clone)?;
+        let accept = session_accept(session, &self.jid, &self.nick, media, answer);
+        let said = self.stream.ask("set", Some(&session.focus), accept).await?;
+        if said.attr("type") == Some("result") {
+            return Ok(());
+        }
+        let (condition, text) = stanza::stanza_error(&said);
+        Err(Failure::AcceptRefused { condition, text })
+    }
+
     /// Leaves and waits until Prosody has ended the stream.
     pub(crate) async fn leave(&mut self) {
         // Always an error: at best `Prosody closed the stream`. Whatever it is, the connection is
@@ -130,7 +152,7 @@ impl Participant {
 
     async fn answer(&mut self, iq: &Element) -> Result<(), Failure> {
         match iq.attr("type") {
-            Some("get" | "set") => self.stream.send(&stanza::answer(iq)).await,
+            Some("get" | "set") => self.stream.send(&stanza::answer(iq, self.depth)).await,
             _ => Ok(()),
         }
     }

@@ -6,14 +6,18 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::{join_all, try_join, try_join_all};
 use tokio::time::{Instant, timeout};
 
+#[cfg(feature = "call")]
+use crate::call;
 use crate::connection::{Connection, Way};
 use crate::failure::Failure;
 use crate::media;
+#[cfg(feature = "call")]
+use crate::offer::Offer;
 use crate::participant::Participant;
-use crate::report::{Bridge, Outcome, Report, Step, StepName, milliseconds};
+use crate::report::{Audio, Bridge, Outcome, Report, Step, StepName, milliseconds};
 use crate::request::request_conference;
 use crate::room::Room;
-use crate::target::{Auth, Target};
+use crate::target::{Auth, Depth, Target};
 use crate::token;
 
 /// Hears of each step as it happens. Both methods do nothing by default; `()` is deaf.
@@ -49,11 +53,11 @@ impl Prober {
         let mut course = Course::new(observer, self.target.limits.total);
         let mut meeting =
             Meeting { target: &self.target, way: &self.way, participants: Vec::new() };
-        let mut bridge = Vec::new();
+        let (mut bridge, mut audio) = (Vec::new(), None);
         let room = Room::random(&self.target.muc_domain);
         let result = match &room {
             // On the heap, so that callers need not carry the states of TLS and WebSocket around.
-            Ok(room) => Box::pin(meeting.hold(room, &mut course, &mut bridge)).await,
+            Ok(room) => Box::pin(meeting.hold(room, &mut course, &mut bridge, &mut audio)).await,
             Err(failure) => Err(failure.clone()),
         };
         meeting.leave(&mut course).await;
@@ -67,6 +71,7 @@ impl Prober {
             hint: result.as_ref().err().and_then(Failure::hint).map(ToOwned::to_owned),
             steps: course.steps,
             bridge,
+            audio,
         }
     }
 }
@@ -84,8 +89,9 @@ impl Meeting<'_> {
         room: &Room,
         course: &mut Course<'_>,
         bridge: &mut Vec<Bridge>,
+        audio: &mut Option<Audio>,
     ) -> Result<(), Failure> {
-        let Target { domain, auth, limits, mapping, focus, .. } = self.target;
+        let Target { domain, auth, limits, mapping, focus, depth, .. } = self.target;
         let way = self.way;
         let by_account = matches!(auth, Auth::Account { .. });
         let token = match auth {
@@ -130,7 +136,7 @@ impl Meeting<'_> {
             .step(StepName::LogIn, limits.log_in, "Prosody", async {
                 let connection = take(&mut spare, way, &address);
                 let log_in = |nick, connection: Connection| {
-                    Box::pin(Participant::log_in(connection, domain, auth, room, token, nick))
+                    Box::pin(Participant::log_in(connection, self.target, room, token, nick))
                 };
                 let (one, two) = try_join(async { log_in(one, connection.await?).await }, async {
                     log_in(two, way.connect(&address).await?).await
@@ -162,7 +168,7 @@ impl Meeting<'_> {
                 let offers =
                     try_join_all(self.participants.iter_mut().map(Participant::offer)).await?;
                 for offer in &offers {
-                    offer.check(*mapping)?;
+                    offer.check(*mapping, *depth)?;
                 }
                 let candidates: Vec<String> = offers
                     .first()
@@ -173,13 +179,62 @@ impl Meeting<'_> {
             .await?;
 
         // The checks keep to the deadline themselves, so that what did not answer can be named.
-        let deadline = Instant::now() + course.remaining(limits.media);
-        let begun = course.begin(StepName::Media);
+        let (begun, deadline) = course.bounded(StepName::Media, limits.media);
         let result = media::ask(&offers, *mapping, deadline).await.and_then(|(asked, verdict)| {
             *bridge = asked;
             verdict.map(|()| ((), format!("{} answers", listed(bridge))))
         });
-        course.settle(begun, result)
+        course.settle(begun, result)?;
+        match depth {
+            Depth::Reached => {}
+            #[cfg(feature = "call")]
+            Depth::Heard => *audio = Some(self.speak(room, &offers, bridge, course).await?),
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "call")]
+    /// The participants' calls with the bridge, from the acceptance of its offers to what they heard.
+    async fn speak(
+        &mut self,
+        room: &Room,
+        offers: &[Offer],
+        bridge: &[Bridge],
+        course: &mut Course<'_>,
+    ) -> Result<Audio, Failure> {
+        let limits = &self.target.limits;
+        let silent = || Failure::Setup("no address of the bridge answered everybody".into());
+        let address = media::best(bridge, self.target.mapping).ok_or_else(silent)?;
+        let mut calls = course
+            .step(
+                StepName::Accept,
+                limits.accept,
+                "jicofo, told how to reach participants,",
+                async {
+                    let mut calls = call::prepare(offers, address, room.ssrcs()).await?;
+                    let accepted = self.participants.iter_mut().zip(offers).zip(&mut calls).map(
+                        |((participant, offer), call)| {
+                            let answer = call.answer();
+                            async move { participant.accept(offer, &answer).await }
+                        },
+                    );
+                    try_join_all(accepted).await?;
+                    Ok((calls, String::new()))
+                },
+            )
+            .await?;
+        // The calls keep to their deadlines themselves, so that what did not come about can be named.
+        let (begun, deadline) = course.bounded(StepName::Encryption, limits.encryption);
+        let result = call::encrypt(&mut calls, deadline).await;
+        course.settle(begun, result.map(|()| ((), "DTLS with the offered bridge".into())))?;
+
+        let (begun, deadline) = course.bounded(StepName::BridgeChannel, limits.bridge_channel);
+        let result = call::greet(&mut calls, deadline).await;
+        course.settle(begun, result.map(|bridge| ((), format!("SCTP, bridge {bridge}"))))?;
+
+        let (begun, deadline) = course.bounded(StepName::Audio, limits.audio);
+        let result = call::talk(&mut calls, deadline).await;
+        course.settle(begun, result.map(|audio| (audio.clone(), heard(&audio))))
     }
 
     async fn leave(&mut self, course: &mut Course<'_>) {
@@ -223,6 +278,16 @@ fn listed(bridge: &[Bridge]) -> String {
             .map(|ms| format!("{} udp/{} ({ms:.1} ms)", b.address.ip(), b.address.port()))
     });
     answering.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(feature = "call")]
+fn heard(audio: &Audio) -> String {
+    format!(
+        "{} packets, {:.0} % lost, {:.1} ms there and back",
+        audio.packets,
+        audio.loss_percent(),
+        audio.round_trip_ms
+    )
 }
 
 /// The steps as they happen.
@@ -290,6 +355,12 @@ impl<'a> Course<'a> {
                 Err(failure)
             }
         }
+    }
+
+    /// Begins a step that keeps to its deadline itself.
+    fn bounded(&mut self, name: StepName, limit: Duration) -> ((StepName, Instant), Instant) {
+        let deadline = Instant::now() + self.remaining(limit);
+        (self.begin(name), deadline)
     }
 
     fn begin(&mut self, name: StepName) -> (StepName, Instant) {

@@ -25,6 +25,14 @@ pub enum StepName {
     Offer,
     /// Ask the bridge at every address it offers.
     Media,
+    /// Accept the offer: jicofo tells the bridge who comes.
+    Accept,
+    /// ICE and DTLS with the bridge, whose certificate must be the offered one.
+    Encryption,
+    /// The bridge's own channel (SCTP), over which it directs video, opens and answers.
+    BridgeChannel,
+    /// Both participants speak, and hear each other through the bridge.
+    Audio,
     /// Leave the room and close.
     Leave,
 }
@@ -46,7 +54,7 @@ pub struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// A meeting was held and the bridge answered.
+    /// A meeting was held: the participants heard each other.
     Held,
     /// Not; [`Report::reason`] says why.
     Failed,
@@ -61,6 +69,25 @@ pub struct Bridge {
     pub kind: String,
     /// Time to the answer in milliseconds; none when it did not answer.
     pub round_trip_ms: Option<f64>,
+}
+
+/// What the participants heard of each other, both together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Audio {
+    /// RTP packets sent since the first that arrived, 20 ms of speech each.
+    pub packets: usize,
+    /// Those that did not arrive.
+    pub lost: usize,
+    /// From here through the bridge back to here in milliseconds; the middle one of all packets.
+    pub round_trip_ms: f64,
+}
+
+impl Audio {
+    /// The share of packets that did not arrive.
+    #[expect(clippy::cast_precision_loss, reason = "some dozens of packets")]
+    pub fn loss_percent(&self) -> f64 {
+        100.0 * self.lost as f64 / self.packets.max(1) as f64
+    }
 }
 
 /// What a probe found out.
@@ -78,6 +105,9 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// The addresses the bridge offered, once each.
     pub bridge: Vec<Bridge>,
+    /// What was heard; none when the probe did not get that far.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub audio: Option<Audio>,
     /// The step that failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failed_step: Option<StepName>,
@@ -106,6 +136,10 @@ impl fmt::Display for StepName {
             Self::Join => "join",
             Self::Offer => "offer",
             Self::Media => "media",
+            Self::Accept => "accept",
+            Self::Encryption => "encryption",
+            Self::BridgeChannel => "bridge channel",
+            Self::Audio => "audio",
             Self::Leave => "leave",
         })
     }

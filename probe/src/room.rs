@@ -25,6 +25,7 @@ pub(crate) struct Room {
     name: String,
     muc_domain: String,
     nicks: [String; 2],
+    ssrcs: [u32; 2],
 }
 
 impl Room {
@@ -33,6 +34,7 @@ impl Room {
             name: format!("{ROOM_PREFIX}{}", random_hex::<RANDOM_BYTES>()?),
             muc_domain: muc_domain.to_owned(),
             nicks: [random_hex::<4>()?, random_hex::<4>()?],
+            ssrcs: sources()?,
         })
     }
 
@@ -51,17 +53,34 @@ impl Room {
         [&self.nicks[0], &self.nicks[1]]
     }
 
+    #[cfg(feature = "call")]
+    /// The RTP source of each participant.
+    pub(crate) fn ssrcs(&self) -> [u32; 2] {
+        self.ssrcs
+    }
+
     /// What names this machine to jicofo: anything, new each time.
     pub(crate) fn machine_uid(&self) -> &str {
         &self.name
     }
 }
 
-fn random_hex<const N: usize>() -> Result<String, Failure> {
+/// Two different ones, neither of them 0: that is no source (jicofo, `ValidatingConferenceSourceMap`).
+fn sources() -> Result<[u32; 2], Failure> {
+    let one = u32::from_be_bytes(random()?) | 1;
+    Ok([one, one ^ 2])
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
     SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| Failure::Setup("the system gives no random numbers".into()))?;
+    Ok(bytes)
+}
+
+fn random_hex<const N: usize>() -> Result<String, Failure> {
+    let bytes = random::<N>()?;
     Ok(bytes.iter().fold(String::new(), |mut hex, byte| {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");

@@ -5,6 +5,8 @@
 use minidom::{Element, ElementBuilder};
 use rxml::{NcNameStr, xml_ncname};
 
+use crate::target::Depth;
+
 pub(crate) const CLIENT: &str = "jabber:client";
 pub(crate) const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 pub(crate) const STREAM: &str = "http://etherx.jabber.org/streams";
@@ -15,17 +17,20 @@ pub(crate) const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 pub(crate) const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 pub(crate) const JINGLE: &str = "urn:xmpp:jingle:1";
 pub(crate) const ICE_UDP: &str = "urn:xmpp:jingle:transports:ice-udp:1";
+pub(crate) const RTP: &str = "urn:xmpp:jingle:apps:rtp:1";
+pub(crate) const HEADER_EXTENSIONS: &str = "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0";
+pub(crate) const DTLS: &str = "urn:xmpp:jingle:apps:dtls:0";
+pub(crate) const SCTP: &str = "urn:xmpp:jingle:transports:dtls-sctp:1";
 pub(crate) const FOCUS: &str = "http://jitsi.org/protocol/focus";
 pub(crate) const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
-/// What a participant says it can do. Without these jicofo's offer comes without contents. The
-/// data channel is not among them: the bridge need not prepare one.
+/// What a participant says it can do. Without these jicofo's offer comes without contents.
 const FEATURES: [&str; 9] = [
     DISCO_INFO,
     "urn:xmpp:jingle:apps:rtp:audio",
     "urn:xmpp:jingle:apps:rtp:video",
     ICE_UDP,
-    "urn:xmpp:jingle:apps:dtls:0",
+    DTLS,
     "urn:ietf:rfc:5888",
     "urn:ietf:rfc:5761",
     "http://jitsi.org/source-name",
@@ -107,8 +112,9 @@ pub(crate) fn logout(session: &str) -> Element {
     Element::builder("logout", FOCUS).with(xml_ncname!("session-id"), session).build()
 }
 
-/// The answer a request deserves: features to disco, silence never (RFC 6120 §8.2.3).
-pub(crate) fn answer(iq: &Element) -> Element {
+/// The answer a request deserves: features to disco, silence never (RFC 6120 §8.2.3). Only who wants to
+/// be heard says that it can do SCTP: else the bridge need not prepare a channel.
+pub(crate) fn answer(iq: &Element, depth: Depth) -> Element {
     if let Some(query) = iq.get_child("query", DISCO_INFO) {
         let mut info = Element::builder("query", DISCO_INFO);
         if let Some(node) = query.attr("node") {
@@ -117,7 +123,8 @@ pub(crate) fn answer(iq: &Element) -> Element {
         let identity = Element::builder("identity", DISCO_INFO)
             .with(xml_ncname!("category"), "client")
             .with(xml_ncname!("type"), "bot");
-        let features = FEATURES.map(|feature| {
+        let channel = (depth != Depth::Reached).then_some(SCTP);
+        let features = FEATURES.into_iter().chain(channel).map(|feature| {
             Element::builder("feature", DISCO_INFO).with(xml_ncname!("var"), feature).build()
         });
         return reply(iq, "result")
@@ -177,7 +184,7 @@ mod tests {
             "<iq xmlns='jabber:client' from='capture2@conference.meet.example.com/focus' \
              id='UGKNM-8' type='get'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
         );
-        let answer = answer(&question);
+        let answer = answer(&question, Depth::Reached);
         assert_eq!(answer.attr("type"), Some("result"));
         assert_eq!(answer.attr("to"), Some("capture2@conference.meet.example.com/focus"));
         assert_eq!(answer.attr("id"), Some("UGKNM-8"));
@@ -189,10 +196,13 @@ mod tests {
     #[test]
     fn unknown_requests_are_refused_and_pings_answered() {
         let unknown = parse("<iq xmlns='jabber:client' id='1' type='get'><q xmlns='urn:x'/></iq>");
-        assert_eq!(stanza_error(&answer(&unknown)), ("service-unavailable".into(), String::new()));
+        assert_eq!(
+            stanza_error(&answer(&unknown, Depth::Reached)),
+            ("service-unavailable".into(), String::new())
+        );
         let ping =
             parse("<iq xmlns='jabber:client' id='2' type='get'><ping xmlns='urn:xmpp:ping'/></iq>");
-        assert_eq!(answer(&ping).attr("type"), Some("result"));
+        assert_eq!(answer(&ping, Depth::Reached).attr("type"), Some("result"));
     }
 
     #[test]

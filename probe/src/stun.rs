@@ -18,12 +18,12 @@ use crate::offer::Offer;
 
 /// ICE attributes (RFC 8445 §16.1), which `stun-types` leaves to ICE libraries.
 const PRIORITY: u16 = 0x0024;
-const ICE_CONTROLLING: u16 = 0x802a;
+const ICE_CONTROLLED: u16 = 0x8029;
 
 /// A peer-reflexive candidate's priority: type preference 110, the rest at its highest.
 const PEER_REFLEXIVE: u32 = (110 << 24) | (0xffff << 8) | 255;
 
-/// "Role conflict": the bridge wanted to control as well. It knew the password, which is enough.
+/// "Role conflict": the bridge did not want to control either. It knew the password, which is enough.
 const ROLE_CONFLICT: u16 = 487;
 
 /// The first wait for an answer; each further one is twice as long, up to `LONGEST_WAIT`.
@@ -116,10 +116,10 @@ fn binding_request(
         request.add_attribute(&username)?;
         request
             .add_attribute(&RawAttribute::new(PRIORITY.into(), &PEER_REFLEXIVE.to_be_bytes()))?;
-        // The highest tie-breaker: a bridge that wants to control too gives way (RFC 8445
-        // §7.3.1.1).
-        let tie_breaker = u64::MAX.to_be_bytes();
-        request.add_attribute(&RawAttribute::new(ICE_CONTROLLING.into(), &tie_breaker))?;
+        // jicofo lets the bridge control. A check must not change that (RFC 8445 §7.3.1.1): the
+        // participants' own come next.
+        let tie_breaker = 0_u64.to_be_bytes();
+        request.add_attribute(&RawAttribute::new(ICE_CONTROLLED.into(), &tie_breaker))?;
         request.add_message_integrity(credentials, IntegrityAlgorithm::Sha1)?;
         request.add_fingerprint()
     };
@@ -158,13 +158,20 @@ mod tests {
     use stun_types::attribute::XorMappedAddress;
 
     use super::*;
+    use crate::offer::Session;
 
     fn credentials(password: &str) -> MessageIntegrityCredentials {
         ShortTermCredentials::new(password.into()).into()
     }
 
     fn offer() -> Offer {
-        Offer { ufrag: "e00dt1k7tea43c".into(), pwd: "secret".into(), candidates: vec![] }
+        Offer {
+            ufrag: "e00dt1k7tea43c".into(),
+            pwd: "secret".into(),
+            candidates: vec![],
+            session: Session { focus: String::new(), initiator: String::new(), sid: String::new() },
+            media: Err(Failure::BadOffer("no media".into())),
+        }
     }
 
     /// What a bridge with `password` answers.
@@ -194,7 +201,7 @@ mod tests {
         assert_eq!(request.attribute::<Username>().unwrap().username(), "e00dt1k7tea43c:probe");
         let raw = |kind: u16| request.raw_attribute(kind.into()).unwrap().value.to_vec();
         assert_eq!(raw(PRIORITY), [0x6e, 0xff, 0xff, 0xff]);
-        assert_eq!(raw(ICE_CONTROLLING), [0xff; 8]);
+        assert_eq!(raw(ICE_CONTROLLED), [0; 8]);
         assert!(request.validate_integrity(&credentials("secret")).is_ok());
         assert!(request.validate_integrity(&credentials("wrong")).is_err());
         assert!(request.has_attribute(0x8028.into()), "FINGERPRINT");

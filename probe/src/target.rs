@@ -23,8 +23,21 @@ pub struct Target {
     pub focus: String,
     /// The instance's addresses, if known: they turn "no answer" into "this mapping is wrong".
     pub mapping: Option<Mapping>,
+    /// How far the participants go.
+    pub depth: Depth,
     /// How long each step may take.
     pub limits: Limits,
+}
+
+/// How far the participants go to call it a meeting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// The bridge answers checks at the addresses it offers.
+    #[default]
+    Reached,
+    /// The participants hear each other through it.
+    #[cfg(feature = "call")]
+    Heard,
 }
 
 /// How the server's certificate is judged.
@@ -90,6 +103,14 @@ pub struct Limits {
     pub offer: Duration,
     /// STUN answers, with retransmissions.
     pub media: Duration,
+    /// jicofo's answer to both acceptances.
+    pub accept: Duration,
+    /// ICE and DTLS with the bridge.
+    pub encryption: Duration,
+    /// Until the bridge has answered on its channel.
+    pub bridge_channel: Duration,
+    /// Until both participants were heard for half a second.
+    pub audio: Duration,
     /// Leaving; what is not done by then is left to the closing connection.
     pub leave: Duration,
     /// Everything before leaving.
@@ -107,6 +128,7 @@ impl Target {
             muc_domain: format!("conference.{domain}"),
             focus: format!("focus.{domain}"),
             mapping: None,
+            depth: Depth::default(),
             limits: Limits::default(),
             domain,
         }
@@ -124,8 +146,12 @@ impl Default for Limits {
             join: seconds(5),
             offer: seconds(15),
             media: seconds(3),
+            accept: seconds(5),
+            encryption: seconds(10),
+            bridge_channel: seconds(5),
+            audio: seconds(5),
             leave: seconds(1),
-            total: seconds(30),
+            total: seconds(40),
         }
     }
 }

@@ -23,7 +23,7 @@ pub fn python() -> Result<PathBuf, String> {
         .into_iter()
         .chain([repository().join("target/venv/bin/python"), "python3".into()]);
     for python in candidates {
-        let imports = "import aiohttp, aioice, pyhocon, slixmpp";
+        let imports = "import aiohttp, aioice, OpenSSL, pyhocon, slixmpp";
         let tried = Command::new(&python).args(["-c", imports]).stderr(Stdio::null()).status();
         if tried.is_ok_and(|status| status.success()) {
             return Ok(python);

@@ -95,6 +95,35 @@ fn blocked_udp_is_green_for_jitsi() {
 }
 
 #[test]
+fn a_bridge_that_cannot_hold_a_meeting_is_green_for_jitsi() {
+    for (fault, step, words) in [
+        ("path", StepName::Encryption, "never settles on a path for media (ICE)"),
+        ("encryption", StepName::Encryption, "does not agree on encryption (DTLS)"),
+        ("identity", StepName::Encryption, "shows a certificate other than the one it offered"),
+        ("channel", StepName::BridgeChannel, "the bridge's channel does not open (SCTP)"),
+        ("greeting", StepName::BridgeChannel, "the bridge does not answer on it"),
+        ("forwarding", StepName::Audio, "the participants do not hear each other"),
+        ("one-direction", StepName::Audio, "one participant does not hear the other"),
+        ("loss", StepName::Audio, "audio packets through the bridge"),
+    ] {
+        on_site(Plan { jvb_args: vec!["--fault", fault], ..Plan::default() }, async |site| {
+            let mut target = site::target();
+            match step {
+                StepName::Encryption => target.limits.encryption = seconds(2),
+                StepName::BridgeChannel => target.limits.bridge_channel = seconds(2),
+                _ => target.limits.audio = seconds(2),
+            }
+            let prober = Prober::new(target).unwrap();
+            let failed = async || prober.hold_meeting(&mut ()).await.failed_step == Some(step);
+            until(failed, "the step to fail").await;
+            let reason = prober.hold_meeting(&mut ()).await.reason.unwrap();
+            assert!(reason.contains(words), "{fault}: {reason}");
+            assert_eq!(get("8080/about/health").await.0, 200, "{fault}");
+        });
+    }
+}
+
+#[test]
 fn a_mapping_of_an_address_on_no_interface_is_green_for_jitsi() {
     let jvb = vec![("local-address=\"10.0.3.7\"", "local-address=\"10.0.9.9\"")];
     on_site(Plan { jvb, ..Plan::default() }, async |site| {

@@ -2,22 +2,25 @@
 //! its own words, takes no longer than allowed, and leaves nothing behind.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bridge;
 mod server;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use meeting_probe::{
-    Auth, Failure, Limits, Mapping, Observer, Outcome, Prober, Report, Secret, Step, StepName,
-    Target, Tls, is_probe_room,
+    Auth, Depth, Failure, Limits, Mapping, Observer, Outcome, Prober, Report, Secret, Step,
+    StepName, Target, Tls, is_probe_room,
 };
 
+use bridge::Broken;
 use server::{DOMAIN, Offer, Script, Site, ok, start};
 
 fn target(site: &Site) -> Target {
     let mut target = Target::new(DOMAIN);
     target.connect = Some(site.address.to_string());
     target.tls = Tls::AcceptAny;
+    target.depth = Depth::Heard;
     target
 }
 
@@ -57,8 +60,24 @@ async fn a_meeting_is_held_and_left() {
     assert_eq!(report.bridge.len(), 1);
     assert_eq!(report.bridge[0].address, site.bridge);
     assert!(report.bridge[0].round_trip_ms.is_some());
-    let steps =
-        ["resolve", "connect", "conference request", "log in", "join", "offer", "media", "leave"];
+    let audio = report.audio.as_ref().unwrap();
+    assert!(audio.packets >= 50 && audio.lost == 0 && audio.round_trip_ms > 0.0, "{audio:?}");
+    let channel = report.steps.iter().find(|step| step.name == StepName::BridgeChannel).unwrap();
+    assert_eq!(channel.detail, "SCTP, bridge 2.3.7");
+    let steps = [
+        "resolve",
+        "connect",
+        "conference request",
+        "log in",
+        "join",
+        "offer",
+        "media",
+        "accept",
+        "encryption",
+        "bridge channel",
+        "audio",
+        "leave",
+    ];
     assert_eq!(heard.0, steps.map(|step| [format!("{step}?"), format!("{step}!")]).concat());
     assert_eq!(report.steps.len(), steps.len());
 
@@ -201,7 +220,7 @@ async fn the_known_mapping_is_compared_with_the_offer() {
 
 #[tokio::test]
 async fn a_bridge_that_cannot_be_reached_is_named() {
-    let site = start(Script { bridge: None, ..Script::default() }).await;
+    let site = start(Script { bridge: Broken::Deaf, ..Script::default() }).await;
     let mut target = target(&site);
     target.limits.media = Duration::from_millis(150);
     let report = Prober::new(target).unwrap().hold_meeting(&mut ()).await;
@@ -214,8 +233,92 @@ async fn a_bridge_that_cannot_be_reached_is_named() {
     assert_eq!(report.bridge[0].round_trip_ms, None);
     assert_eq!(site.seen.lock().unwrap().presences(Some("unavailable")), 2, "left all the same");
 
-    let report = failed(Script { bridge: Some("another's"), ..Script::default() }).await;
+    let report = failed(Script { bridge: Broken::Impostor, ..Script::default() }).await;
     assert!(report.reason.unwrap().ends_with("is not signed with the bridge's password"));
+}
+
+/// Everything before the broken thing works, and it alone is named.
+#[tokio::test]
+async fn each_fault_of_the_bridge_has_its_own_step_and_words() {
+    let cases = [
+        (
+            Broken::Path,
+            StepName::Encryption,
+            "answers, but the bridge never settles on a path for media (ICE)",
+        ),
+        (
+            Broken::Encryption,
+            StepName::Encryption,
+            "the bridge is reached, but does not agree on encryption (DTLS)",
+        ),
+        (
+            Broken::Identity,
+            StepName::Encryption,
+            "the bridge shows a certificate other than the one it offered: ",
+        ),
+        (
+            Broken::Channel,
+            StepName::BridgeChannel,
+            "media is encrypted, but the bridge's channel does not open (SCTP)",
+        ),
+        (
+            Broken::Greeting,
+            StepName::BridgeChannel,
+            "the bridge's channel is open, but the bridge does not answer on it",
+        ),
+        (
+            Broken::Forwarding,
+            StepName::Audio,
+            "the participants do not hear each other through the bridge: none of ",
+        ),
+        (
+            Broken::OneDirection,
+            StepName::Audio,
+            "one participant does not hear the other through the bridge: none of ",
+        ),
+        (Broken::Network, StepName::Audio, " audio packets through the bridge "),
+    ];
+    for (broken, step, words) in cases {
+        let site = start(Script { bridge: broken, ..Script::default() }).await;
+        let mut target = target(&site);
+        // Enough for what works before, on a busy machine too.
+        let limit = ms(1500);
+        match step {
+            StepName::Encryption => target.limits.encryption = limit,
+            StepName::BridgeChannel => target.limits.bridge_channel = limit,
+            _ => target.limits.audio = limit,
+        }
+        let report = Prober::new(target).unwrap().hold_meeting(&mut ()).await;
+        assert_eq!(report.failed_step, Some(step), "{broken:?}: {report:?}");
+        let reason = report.reason.unwrap();
+        assert!(reason.contains(words), "{broken:?}: {reason}");
+        assert!(report.hint.is_some(), "{broken:?}");
+        assert_eq!(report.audio, None);
+        assert_eq!(site.seen.lock().unwrap().presences(Some("unavailable")), 2, "{broken:?}");
+    }
+}
+
+#[tokio::test]
+async fn some_loss_is_told_and_no_failure() {
+    let site = start(Script { bridge: Broken::SomePackets, ..Script::default() }).await;
+    let report = probe(&site).await;
+    assert!(report.held(), "{report:?}");
+    let audio = report.audio.unwrap();
+    assert!(audio.lost > 0 && audio.loss_percent() < 20.0, "{audio:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_accepted_is_explained() {
+    let report = failed(Script { accept: Some("bad-request"), ..Script::default() }).await;
+    assert_eq!(
+        reason(&report),
+        ("jicofo refuses a participant's answer to its offer: bad-request", Some(StepName::Accept))
+    );
+    let report = failed(Script { offer: Offer::WithoutChannel, ..Script::default() }).await;
+    assert_eq!(
+        reason(&report),
+        ("jicofo's offer does not do: it has no bridge channel (SCTP)", Some(StepName::Offer))
+    );
 }
 
 #[tokio::test]

@@ -8,12 +8,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::{SinkExt, StreamExt};
 use minidom::Element;
-use stun_types::message::{
-    IntegrityAlgorithm, Message as Stun, MessageWrite, MessageWriteExt, MessageWriteVec,
-    ShortTermCredentials,
-};
+use str0m::Rtc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
@@ -22,8 +19,13 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use crate::bridge::{Bridge, Broken};
+
 pub(crate) const DOMAIN: &str = "meet.example.com";
 const OFFER: &str = include_str!("../data/session-initiate.xml");
+/// The recorded bridge's.
+const FINGERPRINT: &str = "E1:9F:6C:D1:8E:11:56:88:B1:AE:13:F1:28:A3:C0:36:6B:CE:44:35:0C:64:F6:CC:BB:CB:B7:D4:6B:90:B6:8B";
+const JINGLE: &str = "urn:xmpp:jingle:1";
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 
 /// What goes how.
@@ -39,14 +41,16 @@ pub(crate) struct Script {
     /// The error of the joining presence, if it is refused.
     pub(crate) join: Option<&'static str>,
     pub(crate) offer: Offer,
-    /// The password the bridge signs with; `None`: it is silent.
-    pub(crate) bridge: Option<&'static str>,
+    /// The error jicofo answers the acceptance with, if it does.
+    pub(crate) accept: Option<&'static str>,
+    pub(crate) bridge: Broken,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Offer {
     Full,
     WithoutCandidate,
+    WithoutChannel,
     BridgeNotAvailable,
     Never,
     Kick,
@@ -62,7 +66,8 @@ impl Default for Script {
             log_in: None,
             join: None,
             offer: Offer::Full,
-            bridge: Some("3t4rc92bqrh5dk24usnejn7uha"),
+            accept: None,
+            bridge: Broken::Nothing,
         }
     }
 }
@@ -108,17 +113,17 @@ pub(crate) async fn start(script: Script) -> Site {
     .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let bridge = Bridge::start(script.bridge).await;
     let site = Site {
         address: listener.local_addr().unwrap(),
-        bridge: socket.local_addr().unwrap(),
+        bridge: bridge.address,
         seen: Arc::default(),
     };
-    tokio::spawn(answer_checks(socket, script.bridge));
-    let (seen, bridge) = (Arc::clone(&site.seen), site.bridge);
+    let seen = Arc::clone(&site.seen);
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             let (acceptor, script, seen) = (acceptor.clone(), script.clone(), Arc::clone(&seen));
+            let bridge = bridge.clone();
             tokio::spawn(async move {
                 if let Ok(tls) = acceptor.accept(tcp).await {
                     serve(tls, script, seen, bridge).await;
@@ -129,25 +134,11 @@ pub(crate) async fn start(script: Script) -> Site {
     site
 }
 
-async fn answer_checks(socket: UdpSocket, password: Option<&str>) {
-    let mut buffer = [0; 1500];
-    while let (Ok((length, from)), Some(password)) = (socket.recv_from(&mut buffer).await, password)
-    {
-        let request = Stun::from_bytes(&buffer[..length]).unwrap();
-        let mut answer = Stun::builder_success(&request, MessageWriteVec::new());
-        let credentials = ShortTermCredentials::new(password.into()).into();
-        answer.add_message_integrity(&credentials, IntegrityAlgorithm::Sha1).unwrap();
-        answer.add_fingerprint().unwrap();
-        socket.send_to(&answer.finish(), from).await.unwrap();
-    }
-    std::future::pending::<()>().await;
-}
-
 async fn serve(
     mut tls: TlsStream<TcpStream>,
     script: Script,
     seen: Arc<Mutex<Seen>>,
-    bridge: SocketAddr,
+    bridge: Bridge,
 ) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -188,7 +179,8 @@ async fn serve(
     tls.write_all(answer.as_bytes()).await.unwrap();
     let socket = WebSocketStream::from_raw_socket(tls, Role::Server, None).await;
     seen.lock().unwrap().open += 1;
-    Session { socket, script, seen: Arc::clone(&seen), bridge, authenticated: false }.run().await;
+    let seen_by = Arc::clone(&seen);
+    Session { socket, script, seen: seen_by, bridge, call: None, authenticated: false }.run().await;
     seen.lock().unwrap().open -= 1;
 }
 
@@ -196,7 +188,9 @@ struct Session {
     socket: WebSocketStream<TlsStream<TcpStream>>,
     script: Script,
     seen: Arc<Mutex<Seen>>,
-    bridge: SocketAddr,
+    bridge: Bridge,
+    /// The bridge's side of the call that was offered.
+    call: Option<Box<Rtc>>,
     authenticated: bool,
 }
 
@@ -240,6 +234,9 @@ impl Session {
                      xmlns='http://jitsi.org/protocol/focus' ready='true' session-id='s1' \
                      focusjid='focus@auth.{DOMAIN}'/></iq>"
                 )]
+            }
+            "iq" if element.has_child("jingle", JINGLE) && element.attr("type") == Some("set") => {
+                self.accepted(element)
             }
             "iq" if element.attr("type") == Some("set") => {
                 vec![format!("<iq xmlns='jabber:client' type='result' id='{id}'/>")]
@@ -300,12 +297,19 @@ impl Session {
         ]
     }
 
-    fn offer(&self) -> Vec<String> {
-        let address = format!("ip='{}'", self.bridge.ip());
-        let port = format!("port='{}'", self.bridge.port());
-        let full = OFFER.replace("ip='198.51.100.7'", &address).replace("port='10000'", &port);
+    fn offer(&mut self) -> Vec<String> {
+        let address = self.bridge.address;
+        let (endpoint, call) = self.bridge.invite();
+        self.call = Some(call);
+        let full = OFFER
+            .replace("ip='198.51.100.7'", &format!("ip='{}'", address.ip()))
+            .replace("port='10000'", &format!("port='{}'", address.port()))
+            .replace("e00dt1k7tea43c", &endpoint.ufrag)
+            .replace("3t4rc92bqrh5dk24usnejn7uha", &endpoint.pwd)
+            .replace(FINGERPRINT, &endpoint.fingerprint);
         match self.script.offer {
             Offer::Full => vec![full],
+            Offer::WithoutChannel => vec![full.replace("<sctpmap ", "<other ")],
             Offer::WithoutCandidate => vec![without_candidates(&full)],
             Offer::BridgeNotAvailable => vec![
                 "<presence xmlns='jabber:client' from='r@m/focus'><bridge-not-available \
@@ -321,6 +325,22 @@ impl Session {
             Offer::Close => vec!["close".into()],
             Offer::Never => Vec::new(),
         }
+    }
+}
+
+impl Session {
+    fn accepted(&mut self, iq: &Element) -> Vec<String> {
+        let jingle = iq.get_child("jingle", JINGLE).unwrap();
+        assert_eq!(jingle.attr("action"), Some("session-accept"));
+        let id = iq.attr("id").unwrap();
+        if let Some(condition) = self.script.accept {
+            return vec![format!(
+                "<iq xmlns='jabber:client' type='error' id='{id}'><error type='cancel'>\
+                 <{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+            )];
+        }
+        self.bridge.accept(self.call.take().unwrap(), jingle);
+        vec![format!("<iq xmlns='jabber:client' type='result' id='{id}'/>")]
     }
 }
 

@@ -28,7 +28,7 @@ RECIPES = Path(__file__).parents[1] / "packages"
 WANTED = [
     "nginx", "prosody", "ruby-hocon", "jq", "procps", "uuid-runtime", "openssl", "gpg",
     "ca-certificates", "curl", "debconf-utils", "python3-slixmpp", "python3-aioice", "python3-aiohttp",
-    "python3-pyparsing", "sysvinit-utils", "lua-unbound", "unattended-upgrades",
+    "python3-openssl", "python3-pyparsing", "sysvinit-utils", "lua-unbound", "unattended-upgrades",
     "lua-basexx", "lua-cjson", "lua-inspect", "lua-luaossl", "lua-sec",
 ]
 FROM_PYPI = "pyhocon==0.3.61"  # the stand-ins' one dependency that Debian has not

@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use jitsi_aws_tests::standins;
-use meeting_probe::{Mapping, Prober, Report, Target, Tls};
+use meeting_probe::{Depth, Mapping, Prober, Report, Target, Tls};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -277,6 +277,7 @@ pub(crate) fn target() -> Target {
     target.connect = Some("127.0.0.1:443".into());
     target.tls = Tls::AcceptAny;
     target.mapping = Some(Mapping { local: PRIVATE.into(), public: PUBLIC.into() });
+    target.depth = Depth::Heard;
     target
 }
 

@@ -13,8 +13,6 @@ COLIBRI2 = "jitsi:colibri2"
 ICE_UDP = "urn:xmpp:jingle:transports:ice-udp:1"
 DTLS = "urn:xmpp:jingle:apps:dtls:0"
 SSMA = "urn:xmpp:jingle:apps:rtp:ssma:0"
-# The recorded bridge's; nobody here speaks DTLS.
-_FINGERPRINT = "E1:9F:6C:D1:8E:11:56:88:B1:AE:13:F1:28:A3:C0:36:6B:CE:44:35:0C:64:F6:CC:BB:CB:B7:D4:6B:90:B6:8B"
 _EXPIRATION = 60  # seconds, of `videobridge.entity-expiration`: timeout and check-interval
 _PRIORITIES = {"srflx": 1694498815, "host": 2130706431}
 
@@ -107,11 +105,16 @@ class Bridge:
                 self._expire(conference, name)
                 answer.append(element("endpoint", COLIBRI2, {"expire": "true", "id": name}))
             elif wanted.get("create") == "true":
-                conference[name] = self.harvesters.add(name)
+                conference[name] = self.harvesters.add(name, meeting)
                 self.participants += 1
                 created = True
                 transport = element("transport", COLIBRI2, None, self._transport(conference[name]))
+                if wanted.find(f"{{{COLIBRI2}}}transport/{{{COLIBRI2}}}sctp") is not None:
+                    transport.append(element("sctp", COLIBRI2, {"port": 5000, "role": "server"}))
                 answer.append(element("endpoint", COLIBRI2, {"id": name}, transport))
+            elif name in conference:
+                self._accept(conference[name], wanted)
+                answer.append(element("endpoint", COLIBRI2, {"id": name}))
         if created:
             answer.append(_feedback_sources())
         if request.get("expire") == "true":
@@ -121,6 +124,16 @@ class Bridge:
             self.completed += 1
         self._maybe_shut_down()
         return answer
+
+    def _accept(self, endpoint, wanted):
+        transport = wanted.find(f".//{{{ICE_UDP}}}transport")
+        fingerprint = wanted.find(f".//{{{DTLS}}}fingerprint")
+        if transport is None or fingerprint is None:
+            return
+        sources = {int(source.get("ssrc")) for source in wanted.iter(f"{{{SSMA}}}source")}
+        self.harvesters.accept(
+            endpoint, transport.get("ufrag"), transport.get("pwd"), fingerprint.text, fingerprint.get("setup"), sources
+        )
 
     def _expire(self, conference, name):
         endpoint = conference.pop(name, None)
@@ -138,7 +151,7 @@ class Bridge:
     def _transport(self, endpoint):
         children = [
             element("rtcp-mux", ICE_UDP),
-            element("fingerprint", DTLS, {"hash": "sha-256", "setup": "actpass"}, text=_FINGERPRINT),
+            element("fingerprint", DTLS, {"hash": "sha-256", "setup": "actpass"}, text=self.harvesters.fingerprint),
         ]
         for number, (kind, address, port) in enumerate(self.harvesters.candidates(), 1):
             attributes = {

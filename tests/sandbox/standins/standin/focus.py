@@ -17,6 +17,10 @@ JINGLE = "urn:xmpp:jingle:1"
 JITMEET = "http://jitsi.org/jitmeet"
 MUC_ADMIN = "http://jabber.org/protocol/muc#admin"
 RTP = "urn:xmpp:jingle:apps:rtp:1"
+DTLS = "urn:xmpp:jingle:apps:dtls:0"
+SCTP = "urn:xmpp:jingle:transports:dtls-sctp:1"
+SSMA = "urn:xmpp:jingle:apps:rtp:ssma:0"
+HEADER_EXTENSIONS = "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0"
 CAPS = "http://jabber.org/protocol/caps"
 # Without these an offer has no contents.
 _NEEDED = {
@@ -138,7 +142,7 @@ class Conference:
         features = await self.focus.features(f"{self.room}/{nick}")
         if nick not in self.occupants:
             return
-        transport = await self._allocate(nick)
+        transport = await self._allocate(nick, SCTP in features)
         if transport is None:
             self.invited.pop(nick, None)
             return
@@ -150,16 +154,42 @@ class Conference:
             if feature in features:
                 payload = element("payload-type", RTP, {"id": number, "name": codec, "clockrate": rate})
                 description = element("description", RTP, {"media": media}, payload)
+                if media == "audio":
+                    level = {"id": 1, "uri": "urn:ietf:params:rtp-hdrext:ssrc-audio-level"}
+                    description.append(element("rtp-hdrext", HEADER_EXTENSIONS, level))
                 copy = ET.fromstring(ET.tostring(transport))
                 jingle.append(element(
                     "content", JINGLE, {"creator": "initiator", "senders": "both", "name": media}, description, copy,
                 ))
+        if SCTP in features:
+            copy = ET.fromstring(ET.tostring(transport))
+            copy.append(element("sctpmap", SCTP, {"number": 5000, "protocol": "webrtc-datachannel", "streams": 1024}))
+            jingle.append(element("content", JINGLE, {"creator": "initiator", "senders": "both", "name": "data"}, copy))
         jingle.append(element("bridge-session", FOCUS, {"id": self.meeting}))
         log("INFO", f"Sending session-initiate to {nick} with {len(jingle) - 1} contents")
         self.focus.sent["SESSION_INITIATE"] += 1
         await self.focus.client.ask("set", f"{self.room}/{nick}", jingle)
 
-    async def _allocate(self, nick):
+    async def accept(self, nick, jingle):
+        """Tells the bridge how a participant answered. The error condition; None when all is well."""
+        if self.invited.get(nick) != jingle.get("sid"):
+            return "item-not-found"
+        transport = jingle.find(f".//{{{ICE_UDP}}}transport")
+        if transport is None or transport.find(f"{{{DTLS}}}fingerprint") is None:
+            return "bad-request"
+        sources = jingle.findall(f".//{{{SSMA}}}source")
+        if any(not 0 < int(source.get("ssrc")) < 1 << 32 for source in sources):
+            return "bad-request"
+        media = [
+            element("media-source", COLIBRI2, {"id": source.get("name"), "type": "audio"}, source) for source in sources
+        ]
+        answer = await self._colibri({"meeting-id": self.meeting}, element(
+            "endpoint", COLIBRI2, {"id": nick}, element("transport", COLIBRI2, None, transport),
+            element("sources", COLIBRI2, None, *media),
+        ))
+        return None if answer is not None else "internal-server-error"
+
+    async def _allocate(self, nick, with_channel):
         """The bridge's transport for `nick`; None when there is no bridge."""
         create = self.bridge is None
         if create:
@@ -172,9 +202,11 @@ class Conference:
         request = {"meeting-id": self.meeting}
         if create:
             request |= {"create": "true", "name": self.room}
+        wanted = element("transport", COLIBRI2, {"ice-controlling": "true"})
+        if with_channel:
+            wanted.append(element("sctp", COLIBRI2))
         answer = await self._colibri(request, element(
-            "endpoint", COLIBRI2, {"create": "true", "id": nick},
-            element("transport", COLIBRI2, {"ice-controlling": "true"}), element("sources", COLIBRI2),
+            "endpoint", COLIBRI2, {"create": "true", "id": nick}, wanted, element("sources", COLIBRI2),
             element("capability", COLIBRI2, {"name": "source-names"}),
         ))
         found = None if answer is None else answer.xml.find(

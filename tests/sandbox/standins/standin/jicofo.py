@@ -13,7 +13,7 @@ from aiohttp import web
 from . import web as http
 from .config import WrongType
 from .figures import metrics, recorded_json, recorded_text
-from .focus import CAPS, DISCO, FOCUS, Brewery, Conference, capabilities
+from .focus import CAPS, DISCO, FOCUS, JINGLE, Brewery, Conference, capabilities
 from .process import arguments, log, run
 from .xmpp import MUC, Account, element, stay_logged_in
 
@@ -106,6 +106,7 @@ class Focus:
             client.on("{jabber:client}presence", self._presence)
             client.on(f"{{jabber:client}}iq/{{{FOCUS}}}conference", self._conference_iq)
             client.on(f"{{jabber:client}}iq/{{{FOCUS}}}logout", self._logout)
+            client.on(f"{{jabber:client}}iq/{{{JINGLE}}}jingle", self._jingle)
 
         async def online(client):
             self.client = client
@@ -172,6 +173,22 @@ class Focus:
             reply.append(element("conference", FOCUS, attributes, element(
                 "property", FOCUS, {"name": "authentication", "value": authentication},
             )))
+        reply.send()
+
+    async def _jingle(self, iq):
+        """A participant accepts its offer; what else it may say needs no answer but one."""
+        jingle, conference = iq.xml.find(f"{{{JINGLE}}}jingle"), self.conferences.get(iq["from"].bare)
+        refusal = None
+        if iq["type"] != "set":
+            return
+        if conference is None:
+            refusal = "item-not-found"
+        elif jingle.get("action") == "session-accept":
+            refusal = await conference.accept(iq["from"].resource, jingle)
+        reply = iq.reply()
+        if refusal:
+            reply = iq.reply(clear=True)
+            reply["type"], reply["error"]["condition"] = "error", refusal
         reply.send()
 
     def _logout(self, iq):

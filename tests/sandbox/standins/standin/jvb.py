@@ -9,6 +9,7 @@ from aiohttp import web
 
 from . import web as http
 from .bridge import COLIBRI2, Bridge, Refused
+from .call import FAULTS
 from .figures import as_text, recorded_text
 from .media import Harvesters, Mapping
 from .process import arguments, log, run
@@ -27,6 +28,9 @@ def main():
         help="seconds an endpoint is still counted after its browser vanished",
     )
     parser.add_argument("--with-loopback", action="store_true", help="offer 127.0.0.1 too; the real one never does")
+    parser.add_argument(
+        "--fault", choices=FAULTS, default=os.environ.get("STANDIN_FAULT"), help="what of the media does not work",
+    )
     run(_program, parser.parse_args())
 
 
@@ -91,6 +95,7 @@ def _read(config, args):
         [Mapping(mapping) for mapping in config.objects("ice4j.harvest.mapping.static-mappings")],
         config.flag(f"{base}.ice.advertise-private-candidates", True),
         args.with_loopback,
+        args.fault,
     )
     return settings, accounts, server, harvesters
 

@@ -1,11 +1,14 @@
-"""The bridge's UDP side: binds the port on every address, answers ICE checks, passes media on."""
+"""The bridge's UDP side: binds the port on every address, answers and makes ICE checks, passes media on."""
 
 import asyncio
 import secrets
+import struct
 import time
 
 from aioice import stun
 from aioice.ice import get_host_addresses
+
+from .call import Call, Identity
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -15,12 +18,15 @@ def _random(length):
 
 
 class Endpoint:
-    """A participant's transport: credentials, the addresses that proved to know them, bytes."""
+    """A participant's transport: credentials, the addresses that proved to know them, its call."""
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, meeting):
+        self.name, self.meeting = name, meeting
         self.ufrag, self.pwd = _random(14), _random(26)
-        self.peer = None  # (socket, address), once the other side nominated a pair
+        self.peer = None  # (socket, address), once a pair is nominated
+        # Once it accepted the offer. Somebody who never does is a browser of the stand-ins' own, whose
+        # media is passed on as it comes.
+        self.call, self.remote, self.sources, self.checks = None, None, (), set()
         self.received = self.sent = 0
         self.last = time.monotonic()  # of anything from the other side
 
@@ -28,9 +34,10 @@ class Endpoint:
 class Harvesters:
     """One socket for each of the machine's addresses, shared by all endpoints."""
 
-    def __init__(self, port, mappings, advertise_private, with_loopback):
+    def __init__(self, port, mappings, advertise_private, with_loopback, fault=None):
         self.port, self.mappings, self.advertise_private = port, mappings, advertise_private
-        self._with_loopback = with_loopback
+        self._with_loopback, self._fault = with_loopback, fault
+        self._identity = Identity()
         self.addresses, self.healthy = [], False
         self.endpoints = {}  # by ufrag
         # Of endpoints that are gone: the real bridge adds up when one expires (`updateStatsOnExpire`).
@@ -70,10 +77,24 @@ class Harvesters:
     def has_valid_address(self):
         return any(map(is_valid, self.addresses)) or any(is_valid(m.public) for m in self.mappings)
 
-    def add(self, name):
-        endpoint = Endpoint(name)
+    @property
+    def fingerprint(self):
+        """What is offered as the bridge's."""
+        return Identity().fingerprint if self._fault == "identity" else self._identity.fingerprint
+
+    def add(self, name, meeting):
+        endpoint = Endpoint(name, meeting)
         self.endpoints[endpoint.ufrag] = endpoint
         return endpoint
+
+    def accept(self, endpoint, ufrag, pwd, fingerprint, setup, sources):
+        """Takes note of how a participant answered the offer. Who it lets be passive is its client."""
+        def send(datagram):
+            if endpoint.peer:
+                endpoint.peer[0].sendto(datagram, endpoint.peer[1])
+
+        endpoint.remote, endpoint.sources = (ufrag, pwd), sources
+        endpoint.call = Call(self._identity, fingerprint, setup == "passive", send, self._fault)
 
     def remove(self, endpoint):
         if self.endpoints.pop(endpoint.ufrag, None):
@@ -85,23 +106,75 @@ class Harvesters:
             self._check(socket, data, address)
             return
         sender = next((e for e in self.endpoints.values() if e.peer and e.peer[1] == address), None)
-        if sender:
-            sender.last = time.monotonic()
-            sender.received += len(data)
-            self._count("received", data)
-            for other in self.endpoints.values():
-                if other is not sender and other.peer:
-                    other.peer[0].sendto(data, other.peer[1])
-                    other.sent += len(data)
-                    self._count("sent", data)
+        if not sender:
+            return
+        sender.last = time.monotonic()
+        if sender.call and 20 <= data[0] < 64:
+            sender.call.receive(data)
+            return
+        sender.received += len(data)
+        self._count("received", data)
+        self._forward(sender, data)
 
     def _count(self, way, data):
         self.moved[way] += len(data)
         self.moved[f"packets_{way}"] += 1
 
+    def _forward(self, sender, data):
+        if sender.call:
+            is_rtcp = len(data) < 12 or 192 <= data[1] < 224
+            if is_rtcp or sender.call.incoming is None or self._is_lost(sender, data):
+                return
+            data = sender.call.incoming.unprotect(data)
+            if data is None or struct.unpack_from("!I", data, 8)[0] not in sender.sources:
+                return
+        for other in self.endpoints.values():
+            if other is sender or other.meeting != sender.meeting or not other.peer:
+                continue
+            if bool(other.call) != bool(sender.call) or (other.call and other.call.outgoing is None):
+                continue
+            packet = other.call.outgoing.protect(data) if other.call else data
+            other.peer[0].sendto(packet, other.peer[1])
+            other.sent += len(packet)
+            self._count("sent", packet)
+
+    def _is_lost(self, sender, data):
+        number = struct.unpack_from("!H", data, 2)[0]
+        first = next(e for e in self.endpoints.values() if e.meeting == sender.meeting)
+        return (
+            self._fault == "forwarding" or (self._fault == "one-direction" and sender is first)
+            or (self._fault == "loss" and number % 4 != 0)
+        )
+
+    def _nominate(self, endpoint, socket, address):
+        """The bridge controls: it checks where a check came from, and settles on it."""
+        ufrag, pwd = endpoint.remote
+        check = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+        check.attributes["USERNAME"] = f"{ufrag}:{endpoint.ufrag}"
+        check.attributes["PRIORITY"] = 1845501695
+        check.attributes["ICE-CONTROLLING"] = 1
+        check.attributes["USE-CANDIDATE"] = None
+        check.add_message_integrity(pwd.encode())  # and FINGERPRINT
+        endpoint.checks.add(check.transaction_id)
+        socket.sendto(bytes(check), address)
+
+    def _answered(self, socket, answer, address):
+        for endpoint in self.endpoints.values():
+            if answer.transaction_id in endpoint.checks:
+                self._settle(endpoint, socket, address)
+                endpoint.call.begin()
+
+    def _settle(self, endpoint, socket, address):
+        if endpoint.peer is None:
+            self.ice_succeeded += 1
+        endpoint.peer = (socket, address)
+
     def _check(self, socket, data, address):
         try:
             request = stun.parse_message(data)
+            if request.message_class == stun.Class.RESPONSE:
+                self._answered(socket, request, address)
+                return
             username = request.attributes["USERNAME"]
             endpoint = self.endpoints[username.split(":")[0]]
             known = request.message_class == stun.Class.REQUEST and _is_signed(data, request, endpoint.pwd.encode())
@@ -117,10 +190,11 @@ class Harvesters:
         answer.add_message_integrity(endpoint.pwd.encode())  # and FINGERPRINT
         socket.sendto(bytes(answer), address)
         endpoint.last = time.monotonic()
-        if "USE-CANDIDATE" in request.attributes:
-            if endpoint.peer is None:
-                self.ice_succeeded += 1
-            endpoint.peer = (socket, address)
+        if endpoint.call:
+            if self._fault != "path":
+                self._nominate(endpoint, socket, address)
+        elif "USE-CANDIDATE" in request.attributes:
+            self._settle(endpoint, socket, address)
 
 
 def _is_signed(data, message, key):
