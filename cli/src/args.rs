@@ -185,6 +185,9 @@ pub struct Probe {
     /// Show neither token nor account, as a stranger: a closed site must refuse it.
     #[arg(long)]
     pub anonymous: bool,
+    /// Meet what a visitor meets whose network drops UDP; nobody is heard (exit code 4).
+    #[arg(long)]
+    pub udp_blocked: bool,
 }
 
 /// Options of `ha-test`.

@@ -128,6 +128,12 @@ pub enum Failure {
         /// The addresses that did not answer.
         addresses: Vec<SocketAddr>,
     },
+    /// A visitor whose network drops UDP has no media.
+    #[error("a visitor whose network drops UDP joins, but hears and sees nobody: {}", relayed(.relays))]
+    UdpBlocked {
+        /// The relays (TURN over TCP or TLS) the site names: `turns:meet.example.com:443`.
+        relays: Vec<String>,
+    },
     /// The bridge's machine answers that nobody listens.
     #[error("{} is closed: the bridge does not listen there", port(.address))]
     PortClosed {
@@ -256,6 +262,10 @@ impl Failure {
                 "is jitsi-videobridge2 running, in its brewery room (mucs_joined 1), not shutting \
                  down, and does its password fit?"
             }
+            Self::UdpBlocked { .. } => {
+                "what helps such a visitor is another network or a VPN; where only two are in the room, \
+                 they may still reach each other directly (peer to peer)"
+            }
             Self::NoCandidate { .. } | Self::WrongCandidate { .. } => {
                 "static-mappings in jvb.conf must name an address that is on an interface, and the \
                  public address of today; restart the bridge after a change"
@@ -283,6 +293,14 @@ impl Failure {
             Self::Impostor { .. } => "another program holds the bridge's UDP port",
             _ => return None,
         })
+    }
+}
+
+fn relayed(relays: &[String]) -> String {
+    if relays.is_empty() {
+        "the bridge speaks UDP only, and the site has no relay (TURN)".to_owned()
+    } else {
+        format!("the bridge speaks UDP only; the relay is not tried here ({})", relays.join(", "))
     }
 }
 

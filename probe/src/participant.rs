@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::login::log_in;
 use crate::offer::Offer;
 use crate::room::Room;
-use crate::stanza::{self, FOCUS, MUC_USER};
+use crate::stanza::{self, EXTERNAL_SERVICES, FOCUS, MUC_USER};
 use crate::stream::XmppStream;
 use crate::target::{Auth, Depth, Target};
 
@@ -128,6 +128,20 @@ impl Participant {
         }
         let (condition, text) = stanza::stanza_error(&said);
         Err(Failure::AcceptRefused { condition, text })
+    }
+
+    /// The relays a participant without UDP can use, as the site names them. A site without the
+    /// module for it has none.
+    pub(crate) async fn relays(&mut self, domain: &str) -> Result<Vec<String>, Failure> {
+        let answer = self.stream.ask("get", Some(domain), stanza::external_services()).await?;
+        let services = answer.get_child("services", EXTERNAL_SERVICES);
+        let relays = services.into_iter().flat_map(Element::children).filter_map(|service| {
+            let of = |name| service.attr(name).unwrap_or_default();
+            let by_tcp = of("transport") == "tcp" || of("type") == "turns";
+            let relay = matches!(of("type"), "turn" | "turns") && by_tcp;
+            relay.then(|| format!("{}:{}:{}", of("type"), of("host"), of("port")))
+        });
+        Ok(relays.collect())
     }
 
     /// Leaves and waits until Prosody has ended the stream.

@@ -178,6 +178,18 @@ impl Meeting<'_> {
             })
             .await?;
 
+        if self.target.udp_blocked
+            && let Some(participant) = self.participants.first_mut()
+        {
+            let asked = "Prosody, asked for relays,";
+            return course
+                .step(StepName::Media, limits.media, asked, async {
+                    let relays = participant.relays(domain).await?;
+                    Err(Failure::UdpBlocked { relays })
+                })
+                .await;
+        }
+
         // The checks keep to the deadline themselves, so that what did not answer can be named.
         let (begun, deadline) = course.bounded(StepName::Media, limits.media);
         let result = media::ask(&offers, *mapping, deadline).await.and_then(|(asked, verdict)| {

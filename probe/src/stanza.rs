@@ -22,6 +22,7 @@ pub(crate) const HEADER_EXTENSIONS: &str = "urn:xmpp:jingle:apps:rtp:rtp-hdrext:
 pub(crate) const DTLS: &str = "urn:xmpp:jingle:apps:dtls:0";
 pub(crate) const SCTP: &str = "urn:xmpp:jingle:transports:dtls-sctp:1";
 pub(crate) const FOCUS: &str = "http://jitsi.org/protocol/focus";
+pub(crate) const EXTERNAL_SERVICES: &str = "urn:xmpp:extdisco:2";
 pub(crate) const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
 /// What a participant says it can do. Without these jicofo's offer comes without contents.
@@ -105,6 +106,11 @@ pub(crate) fn conference(room: &str, machine_uid: &str) -> Element {
         .with(xml_ncname!("room"), room)
         .with(xml_ncname!("machine-uid"), machine_uid)
         .build()
+}
+
+/// Asks for relays (XEP-0215).
+pub(crate) fn external_services() -> Element {
+    Element::bare("services", EXTERNAL_SERVICES)
 }
 
 /// Ends the session jicofo made for the request.

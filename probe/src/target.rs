@@ -23,6 +23,8 @@ pub struct Target {
     pub focus: String,
     /// The instance's addresses, if known: they turn "no answer" into "this mapping is wrong".
     pub mapping: Option<Mapping>,
+    /// Whether the participants' network drops UDP: they send none, and ask the site for a relay instead.
+    pub udp_blocked: bool,
     /// How far the participants go.
     pub depth: Depth,
     /// How long each step may take.
@@ -128,6 +130,7 @@ impl Target {
             muc_domain: format!("conference.{domain}"),
             focus: format!("focus.{domain}"),
             mapping: None,
+            udp_blocked: false,
             depth: Depth::default(),
             limits: Limits::default(),
             domain,

@@ -28,6 +28,7 @@ pub(super) async fn run(env: &Env, options: &args::Probe) -> Result<Exit> {
         visitor::target(&session.cx.aws, &config).await?
     };
     target.connect.clone_from(&options.connect_to);
+    target.udp_blocked = options.udp_blocked;
     let prober = Prober::new(target)
         .map_err(|failure| Hinted::user(failure.to_string(), "check --connect-to HOST:PORT"))?;
     let report = prober.hold_meeting(&mut Narrator { ui: env.ui.clone() }).await;

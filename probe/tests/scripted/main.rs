@@ -299,6 +299,34 @@ async fn each_fault_of_the_bridge_has_its_own_step_and_words() {
 }
 
 #[tokio::test]
+async fn without_udp_a_visitor_joins_and_hears_nobody() {
+    let tried = async |relays: Option<&'static str>| {
+        let script = Script::default();
+        let relays = relays.unwrap_or(script.relays);
+        let site = start(Script { relays, ..script }).await;
+        let mut target = target(&site);
+        target.udp_blocked = true;
+        let report = Prober::new(target).unwrap().hold_meeting(&mut ()).await;
+        assert_eq!((report.failed_step, report.held()), (Some(StepName::Media), false));
+        assert!(report.hint.unwrap().contains("peer to peer"));
+        assert_eq!(report.bridge.len(), 0, "it was not asked");
+        report.reason.unwrap()
+    };
+    assert_eq!(
+        tried(None).await,
+        "a visitor whose network drops UDP joins, but hears and sees nobody: the bridge speaks UDP \
+         only, and the site has no relay (TURN)"
+    );
+    let relays = "<iq xmlns='jabber:client' type='result' id='@ID@'>\
+                  <services xmlns='urn:xmpp:extdisco:2'>\
+                  <service type='turn' host='t.example.com' port='3478' transport='udp'/>\
+                  <service type='turns' host='t.example.com' port='443' transport='tcp'/>\
+                  </services></iq>";
+    let reason = tried(Some(relays)).await;
+    assert!(reason.ends_with("not tried here (turns:t.example.com:443)"), "{reason}");
+}
+
+#[tokio::test]
 async fn some_loss_is_told_and_no_failure() {
     let site = start(Script { bridge: Broken::SomePackets, ..Script::default() }).await;
     let report = probe(&site).await;

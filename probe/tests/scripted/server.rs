@@ -41,6 +41,8 @@ pub(crate) struct Script {
     /// The error of the joining presence, if it is refused.
     pub(crate) join: Option<&'static str>,
     pub(crate) offer: Offer,
+    /// The answer to the question for relays; `@ID@` is its id.
+    pub(crate) relays: &'static str,
     /// The error jicofo answers the acceptance with, if it does.
     pub(crate) accept: Option<&'static str>,
     pub(crate) bridge: Broken,
@@ -66,6 +68,8 @@ impl Default for Script {
             log_in: None,
             join: None,
             offer: Offer::Full,
+            relays: "<iq xmlns='jabber:client' type='error' id='@ID@'><error type='cancel'>\
+                     <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
             accept: None,
             bridge: Broken::Nothing,
         }
@@ -237,6 +241,9 @@ impl Session {
             }
             "iq" if element.has_child("jingle", JINGLE) && element.attr("type") == Some("set") => {
                 self.accepted(element)
+            }
+            "iq" if element.has_child("services", "urn:xmpp:extdisco:2") => {
+                vec![self.script.relays.replace("@ID@", id)]
             }
             "iq" if element.attr("type") == Some("set") => {
                 vec![format!("<iq xmlns='jabber:client' type='result' id='{id}'/>")]
