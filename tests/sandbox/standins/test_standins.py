@@ -115,7 +115,7 @@ class Media(unittest.IsolatedAsyncioTestCase):
     def talk(self, harvesters):
         heard = []
         socket = types.SimpleNamespace(sendto=lambda data, address: heard.append((data, address)))
-        people = [harvesters.add(name) for name in "ab"]
+        people = [harvesters.add(name, "meeting") for name in "ab"]
         for number, person in enumerate(people):
             person.peer = socket, (f"::ffff:198.51.100.{number}", 5000, 0, 0)
         harvesters.received(socket, b"\x80" + bytes(99), people[0].peer[1])
