@@ -84,6 +84,7 @@ mod tests {
             took_ms: 1.0,
             steps: Vec::new(),
             bridge,
+            audio: None,
             failed_step: Some(failed_step),
             reason: None,
             hint: None,
