@@ -106,7 +106,7 @@ fn a_bridge_that_cannot_hold_a_meeting_is_green_for_jitsi() {
         ("one-direction", StepName::Audio, "one participant does not hear the other"),
         ("loss", StepName::Audio, "audio packets through the bridge"),
     ] {
-        on_site(Plan { jvb_args: vec!["--fault", fault], ..Plan::default() }, async |site| {
+        on_site(Plan { jvb_args: vec!["--fault", fault], ..Plan::default() }, async move |_| {
             let mut target = site::target();
             match step {
                 StepName::Encryption => target.limits.encryption = seconds(2),
