@@ -13,6 +13,7 @@ use crate::health::{self, Bridge};
 use crate::imds;
 use crate::meeting;
 use crate::node::Node;
+use crate::progress::Progress;
 use crate::system::{Command, System, memory_mib, read_text};
 
 const LIMIT: Duration = Duration::from_secs(4);
@@ -38,7 +39,7 @@ pub(crate) async fn examine(node: &Node) -> (String, bool) {
         finding("private ports", private_ports(system).await, "jitsi-agent configure"),
         finding(
             "metadata",
-            metadata(system).await,
+            metadata(&node.machine.root, system, &identity.instance_id).await,
             "systemctl restart jitsi-metadata; journalctl -u jitsi-metadata -n 20",
         ),
         finding("files", files(node), "jitsi-agent configure"),
@@ -108,12 +109,20 @@ async fn private_ports(system: &dyn System) -> Result<String> {
     Ok("on loopback only".to_owned())
 }
 
-/// Tried, not read from rules: as each program's user, with nothing sent.
-async fn metadata(system: &dyn System) -> Result<String> {
+/// Tried, not read from rules; only on the instance that an agent has configured in this boot. Elsewhere
+/// the address belongs to whatever machine this is, and nothing is sent to it.
+async fn metadata(root: &Path, system: &dyn System, instance_id: &str) -> Result<String> {
+    ensure!(root == Path::new("/"), "not tried: {} is no instance's root", root.display());
+    let progress = Progress::of_this_boot(system)?;
+    ensure!(
+        progress.is_some_and(|progress| progress.instance_id == instance_id)
+            && system.exists(Path::new(layout::METADATA_RULES)),
+        "not tried: no agent has configured this machine since it booted"
+    );
     let (host, port) = imds::endpoint();
+    let connect = format!("exec 3<>/dev/tcp/{host}/{port}");
     let mut reached = Vec::new();
     for user in layout::SERVICE_USERS {
-        let connect = format!("exec 3<>/dev/tcp/{host}/{port}");
         let command = Command::new("runuser", ["-u", user, "--", "bash", "-c", &connect]);
         if system.run(&command.limit(LIMIT)).await?.ok() {
             reached.push(user);
@@ -167,14 +176,44 @@ mod tests {
         assert_eq!(exposed(listening), ["*:8888", "0.0.0.0:5222"]);
     }
 
+    const ROOT: &str = "/";
+
+    /// An instance the agent has configured.
+    fn configured() -> Fake {
+        let system = Fake::with(&[(layout::METADATA_RULES, "table inet jitsi_metadata")]);
+        Progress::load(&system, "i-1").unwrap().save(&system).unwrap();
+        system
+    }
+
     #[tokio::test]
     async fn a_program_that_gets_an_answer_from_the_metadata_service_is_named() {
-        let system = Fake::default();
+        let system = configured();
         system.answer("runuser", 1, "");
-        assert!(metadata(&system).await.is_ok());
+        assert!(metadata(Path::new(ROOT), &system, "i-1").await.is_ok());
+        assert_eq!(system.ran().len(), layout::SERVICE_USERS.len());
         system.answer("runuser -u jicofo", 0, "");
-        let error = metadata(&system).await.unwrap_err().to_string();
+        let error = metadata(Path::new(ROOT), &system, "i-1").await.unwrap_err().to_string();
         assert!(error.contains("takes over jicofo gets"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn only_an_instance_the_agent_configured_is_tried() {
+        let never = Fake::default();
+        let without_rules = configured();
+        without_rules.remove(Path::new(layout::METADATA_RULES)).unwrap();
+        let another_boot = configured();
+        another_boot.put("/proc/sys/kernel/random/boot_id", "another");
+        for (what, root, system, instance) in [
+            ("a machine without an agent", ROOT, never, "i-1"),
+            ("one that is not configured", ROOT, without_rules, "i-1"),
+            ("an image of one", ROOT, configured(), "i-2"),
+            ("an agent that has not run in this boot", ROOT, another_boot, "i-1"),
+            ("a folder", "/tmp/x", configured(), "i-1"),
+        ] {
+            let error = metadata(Path::new(root), &system, instance).await.unwrap_err();
+            assert!(error.to_string().starts_with("not tried: "), "{what}: {error}");
+            assert_eq!(system.ran(), [""; 0], "{what}");
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! token, and takes its address from `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use aws_config::imds::client::Client;
 use aws_config::imds::client::error::ImdsError;
 use aws_config::provider_config::ProviderConfig;
@@ -46,10 +47,11 @@ pub struct SpotAction {
     pub time: String,
 }
 
+const NAMED: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+
 /// Where the service listens: the host and port the environment names, else the link-local ones.
 pub fn endpoint() -> (String, u16) {
-    let named = std::env::var("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or_default();
-    let uri: hyper::Uri = named.parse().unwrap_or_default();
+    let uri: hyper::Uri = std::env::var(NAMED).unwrap_or_default().parse().unwrap_or_default();
     match uri.host() {
         Some(host) => (host.to_owned(), uri.port_u16().unwrap_or(80)),
         None => ("169.254.169.254".to_owned(), 80),
@@ -63,10 +65,19 @@ pub struct Imds {
 }
 
 impl Imds {
-    /// The service at the address the environment names, else at the link-local one.
-    pub fn new() -> Self {
+    /// The service as seen by a machine whose files begin at `root`, at the address the environment names,
+    /// else at the link-local one. Below another folder than `/` there is no instance: a service there is
+    /// named, or an error, because the link-local one belongs to whatever machine this really is.
+    pub fn of(root: &Path) -> Result<Self> {
+        ensure!(
+            root == Path::new("/") || std::env::var_os(NAMED).is_some(),
+            Advice::new(
+                format!("{} is no instance's root", root.display()),
+                format!("leave --root out, or name its metadata service with {NAMED}"),
+            )
+        );
         let config = ProviderConfig::without_region().with_http_client(jitsi_http::client(None));
-        Self { client: Client::builder().configure(&config).build() }
+        Ok(Self { client: Client::builder().configure(&config).build() })
     }
 
     /// Everything fixed about the instance; only the public address can be missing, which is an error
@@ -156,12 +167,6 @@ impl Imds {
                 )
             }),
         }
-    }
-}
-
-impl Default for Imds {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

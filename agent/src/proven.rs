@@ -32,9 +32,8 @@ struct Note {
 pub(crate) async fn read(node: &Node) -> Option<Versions> {
     // A system that is not supported is the installation's to tell.
     key(node).ok()?;
-    let imds = Imds::new();
     let found = retry("looking for the packages that held a meeting", READ_LIMIT, || async {
-        let bucket = Bucket::of(node, &imds).await?;
+        let bucket = Bucket::of(node, &Imds::of(&node.machine.root)?).await?;
         look(node, &bucket).await
     });
     match found.await {
@@ -49,10 +48,9 @@ pub(crate) async fn read(node: &Node) -> Option<Versions> {
 /// Notes what is installed, after a meeting was held with it, unless something else is noted that
 /// can still be installed. Never fails: nothing waits for it.
 pub(crate) async fn remember(node: &Node) {
-    let imds = Imds::new();
     let noted = retry("noting the packages that held a meeting", WRITE_LIMIT, || async {
         let installed = install::versions(node.system(), &node.settings).await?;
-        let bucket = Bucket::of(node, &imds).await?;
+        let bucket = Bucket::of(node, &Imds::of(&node.machine.root)?).await?;
         let former = look(node, &bucket).await?;
         if let Some((note, _)) = &former {
             let differs = |(name, version): (&String, &String)| {

@@ -94,7 +94,7 @@ async fn live(
         old.forget_old_verdict();
     });
     let settings = config::load(&*machine.system, config)?;
-    let imds = Imds::new();
+    let imds = Imds::of(&machine.root)?;
     let identity = retry("asking who this instance is", DISCOVER_LIMIT, || imds.identity()).await?;
     tracing::info!(
         "{} ({}) in {}, {} behind {}",

@@ -3,6 +3,7 @@ told in order. Every chapter leaves one healthy instance, where the next one beg
 
 import json
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +17,8 @@ FORMER = {
     "jitsi-meet": "2.0.10700-1", "jitsi-meet-web": "1.0.9000-1", "jitsi-meet-web-config": "1.0.9000-1",
     "jitsi-meet-prosody": "1.0.9000-1", "jicofo": "1.0-1170-1", "jitsi-videobridge2": "2.3-270-g0000000-1",
 }
+# The most `systemd-analyze security` may say of each, of 10.
+MOST_EXPOSED = {"jitsi-agent": 4.0, "nginx": 3.0, "prosody": 2.0, "jicofo": 2.0, "jitsi-videobridge2": 2.0}
 DRAIN = 90  # seconds a termination waits for people
 
 
@@ -54,6 +57,28 @@ def test_second_run_changes_nothing(workplace):
     again = workplace.jitsi_aws("setup", "all", "--yes").stderr
     assert "created" not in again and "changed" not in again.replace("unchanged", "")
     assert workplace.steady() == instance
+
+
+def test_programs_are_fenced_and_the_agent_is_not(workplace):
+    """What each program may do on the machine, by a real attempt and in systemd's judgement."""
+    fenced(workplace, workplace.steady())
+
+
+def test_a_crowd_costs_nobody_a_meeting_and_no_instance(workplace):
+    """More WebSockets than one address may have, and requests for rooms without end: the load balancer's check and
+    the agent's own way in do not notice, those who are in stay, and the instance is not replaced."""
+    instance = workplace.steady()
+    people = People(workplace, instance)
+    with Flood(workplace, websockets=1200, rooms=300) as flood:
+        assert flood.report["websockets"].get("101", 0) > 900 and flood.report["websockets"].get("429"), flood.report
+        assert flood.report["rooms"].get("200") and flood.report["rooms"].get("429"), flood.report
+        for _ in range(10):
+            assert workplace.healthz(instance) == (200, [])
+            assert workplace.serving() == [instance]
+        workplace.inside(instance, "jitsi-agent", "probe")
+    ended = people.leave()
+    assert ended["packets"] and ended["longest_gap_ms"] < 2000, f"the meeting was disturbed: {ended}"
+    healed(workplace, instance)
 
 
 def test_killed_instance_is_mailed_and_replaced_by_what_was_proven(workplace, tmp_path):
@@ -178,6 +203,7 @@ def test_debian_12_serves_as_debian_13_does(workplace):
         AutoScalingGroupName=NAME, Preferences={"MinHealthyPercentage": 0})
     instance = workplace.steady(other_than=first)
     assert codename(workplace, instance) == "bookworm"
+    fenced(workplace, instance)
     nothing_started_early(workplace, instance)
     assert workplace.inside(instance, "jitsi-agent", "configure") == "nothing to do\n"
 
@@ -197,6 +223,21 @@ def test_deleted_means_nothing_is_left(workplace, before):
 
 
 # ---- words of the story
+
+def fenced(workplace: Workplace, instance: str) -> None:
+    """No program of Jitsi's reaches the metadata service, the agent does; all run hardened."""
+    def reaches(user: str) -> bool:
+        script = f"timeout 5 runuser -u {user} -- bash -c 'exec 3<>/dev/tcp/169.254.169.254/80' && echo reached"
+        return "reached" in workplace.inside(instance, "sh", "-c", script, expect=None)
+
+    assert [user for user in ("prosody", "jicofo", "jvb", "www-data", "root") if reaches(user)] == ["root"]
+    assert "\u2713 metadata " in workplace.inside(instance, "jitsi-agent", "doctor", expect=None)
+    judged = workplace.inside(instance, "systemd-analyze", "security", "--no-pager")
+    exposed = {row[0].removesuffix(".service"): float(row[1]) for line in judged.splitlines()
+               if (row := line.split())[0].removesuffix(".service") in MOST_EXPOSED}
+    print(codename(workplace, instance), exposed)
+    assert {unit for unit, most in MOST_EXPOSED.items() if exposed[unit] > most} == set(), exposed
+
 
 def nothing_started_early(workplace: Workplace, instance: str) -> None:
     """No program ran on its package's own configuration. On Debian 12 the trigger of jitsi-meet-prosody tries to
@@ -306,3 +347,26 @@ class People:
         self._workplace.inside(self._instance, "systemctl", "kill", "--signal=TERM", self.UNIT)
         out, _ = self._process.communicate(timeout=60)
         return json.loads(out)
+
+
+class Flood:
+    """Visitors on the sandbox's internet who come all at once; gone at the end of the block."""
+
+    def __init__(self, workplace: Workplace, websockets: int, rooms: int) -> None:
+        flood = Path(__file__).with_name("flood.py")
+        self._process = subprocess.Popen(
+            [ROOT / "scripts/sandbox", "--directory", workplace.directory, "exec", "--", sys.executable, flood, DOMAIN,
+             str(websockets), str(rooms)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+
+    def __enter__(self) -> "Flood":
+        line = self._process.stdout.readline()
+        assert line, "the flood ended by itself"
+        self.report = json.loads(line)
+        print(self.report)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._process.stdin.close()
+        self._process.wait(30)

@@ -117,7 +117,7 @@ class Workplace:
 
     def healthz(self, instance: str) -> tuple[int, list[str]]:
         """What the load balancer is told, and the parts that are missing; 0 for no answer."""
-        out = self.inside(instance, "curl", "-sk", "-m3", "-w", " %{http_code}", "https://127.0.0.1/healthz",
+        out = self.inside(instance, "curl", "-sk", "-m3", "-w", " %{http_code}", "https://127.0.0.1:8443/healthz",
                           expect=None)
         body, _, code = out.rpartition(" ")
         return int(code or 0), json.loads(body).get("missing", []) if body.startswith("{") else []

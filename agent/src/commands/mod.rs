@@ -87,7 +87,7 @@ async fn dispatch(args: Args, journal: Journal) -> Result<u8> {
 /// This instance with its settings and secrets.
 async fn node(machine: Machine, config: Option<&Path>) -> Result<Node> {
     let settings = config::load(&*machine.system, config)?;
-    let identity = Imds::new().identity().await?;
+    let identity = Imds::of(&machine.root)?.identity().await?;
     let sdk = aws::load(&settings.region).await?;
     let node = Node::new(machine, settings, sdk, identity);
     node.read_secrets().await?;

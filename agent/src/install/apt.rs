@@ -19,7 +19,7 @@ const FUTURE: &str = "Acquire::Max-FutureTime=86400";
 /// Longer than the lock wait and a slow mirror together.
 const LIMIT: Duration = Duration::from_mins(25);
 /// What the rest of the installation needs and a minimal image may lack.
-const PREREQUISITES: [&str; 3] = ["ca-certificates", "gpg", "openssl"];
+const PREREQUISITES: [&str; 4] = ["ca-certificates", "gpg", "nftables", "openssl"];
 /// Named beside Jitsi's packages so that apt does not choose another alternative of their dependencies.
 const NGINX: &str = "nginx";
 /// Brings security updates every day; Debian's and Ubuntu's images have it, others may not.

@@ -197,7 +197,7 @@ mod tests {
             format!("pub:-:4096:1:\nfpr:::::::::{}:\n", repository.key_fingerprint)
         });
         system.answer("gpg", 0, &keys.concat());
-        let there = ["ca-certificates", "gpg", "openssl"]
+        let there = ["ca-certificates", "gpg", "nftables", "openssl"]
             .map(|name| format!("{name} installed install 1\n"));
         system.answer("dpkg-query", 1, &there.concat());
         system.answer("apt-cache show", 0, "Package: jitsi-meet\nVersion: 2.0.1-1\n");

@@ -250,7 +250,7 @@ fn status_without_an_agent_names_the_next_step() {
     let instance = Instance::new();
     let (code, said) = instance.agent(&["status"]);
     assert_eq!(code, 1);
-    assert!(said.contains("next: systemctl status jitsi-agent"), "{said}");
+    assert!(said.contains("next: sudo systemctl status jitsi-agent"), "{said}");
 }
 
 #[test]
