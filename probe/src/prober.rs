@@ -11,7 +11,6 @@ use crate::call;
 use crate::connection::{Connection, Way};
 use crate::failure::Failure;
 use crate::media;
-#[cfg(feature = "call")]
 use crate::offer::Offer;
 use crate::participant::Participant;
 use crate::report::{Audio, Bridge, Outcome, Report, Step, StepName, milliseconds};
@@ -162,22 +161,7 @@ impl Meeting<'_> {
             })
             .await?;
 
-        let no_offer = |limit| Failure::NoOffer { limit };
-        let offers = course
-            .step_or(StepName::Offer, limits.offer, no_offer, async {
-                let offers =
-                    try_join_all(self.participants.iter_mut().map(Participant::offer)).await?;
-                for offer in &offers {
-                    offer.check(*mapping, *depth)?;
-                }
-                let candidates: Vec<String> = offers
-                    .first()
-                    .map(|offer| offer.candidates.iter().map(|c| c.address.to_string()).collect())
-                    .unwrap_or_default();
-                Ok((offers, candidates.join(", ")))
-            })
-            .await?;
-
+        let offers = self.offers(course).await?;
         if self.target.udp_blocked
             && let Some(participant) = self.participants.first_mut()
         {
@@ -205,8 +189,27 @@ impl Meeting<'_> {
         Ok(())
     }
 
-    #[cfg(feature = "call")]
+    /// What jicofo offers the participants, looked through.
+    async fn offers(&mut self, course: &mut Course<'_>) -> Result<Vec<Offer>, Failure> {
+        let no_offer = |limit| Failure::NoOffer { limit };
+        course
+            .step_or(StepName::Offer, self.target.limits.offer, no_offer, async {
+                let offers =
+                    try_join_all(self.participants.iter_mut().map(Participant::offer)).await?;
+                for offer in &offers {
+                    offer.check(self.target.mapping, self.target.depth)?;
+                }
+                let candidates: Vec<String> = offers
+                    .first()
+                    .map(|offer| offer.candidates.iter().map(|c| c.address.to_string()).collect())
+                    .unwrap_or_default();
+                Ok((offers, candidates.join(", ")))
+            })
+            .await
+    }
+
     /// The participants' calls with the bridge, from the acceptance of its offers to what they heard.
+    #[cfg(feature = "call")]
     async fn speak(
         &mut self,
         room: &Room,

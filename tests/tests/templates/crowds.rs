@@ -51,7 +51,7 @@ impl Web {
         (String::from_utf8_lossy(&head[9..]).into_owned(), stream)
     }
 
-    /// So many WebSockets of one visitor.
+    /// So many `WebSocket`s of one visitor.
     fn stay(&self, address: &str, many: u32) -> Vec<(String, Tls)> {
         (0..many).map(|_| self.visit(443, address, "GET /xmpp-websocket?room=r")).collect()
     }
@@ -88,7 +88,7 @@ fn people_stay_up_to_the_limit_and_one_company_cannot_take_it_all() {
     for last in 4..=7 {
         people.extend(web.stay(&format!("198.51.100.{last}"), company / 4));
     }
-    assert_eq!(people.iter().filter(|(status, _)| status == "101").count() as u32, all);
+    assert_eq!(people.iter().filter(|(status, _)| status == "101").count(), all as usize);
     let (refused, _) = web.visit(443, "198.51.100.8", "GET /xmpp-websocket?room=r");
     assert_eq!(refused, "429", "the house is full");
     web.assert_well("the house is full");
