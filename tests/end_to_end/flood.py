@@ -1,5 +1,5 @@
-"""A crowd from one address, bounded in number and time: WebSockets that stay and say nothing, and requests for rooms as
-fast as they are answered. Prints one JSON line when all are there, holds them until its input ends, and goes.
+"""A crowd from one address, bounded in number and time: requests for rooms as fast as they are answered, and
+WebSockets that stay and say nothing. Prints one JSON line when all are there, holds them until its input ends, and goes.
 `flood.py DOMAIN WEBSOCKETS ROOMS`"""
 
 import collections
@@ -31,13 +31,14 @@ HEADERS = {
 
 
 def main() -> None:
-    stayed = [ask("GET /xmpp-websocket?room=flood") for _ in range(SOCKETS)]
     rooms = collections.Counter()
     for number in range(ROOMS):
         room = json.dumps({"room": f"flood-{number}@conference.{DOMAIN}"})
         status, stream = ask("POST /conference-request/v1", room)
         stream.close()
         rooms[status] += 1
+    # Last, because they take all that one address may have.
+    stayed = [ask("GET /xmpp-websocket?room=flood") for _ in range(SOCKETS)]
     report = {"websockets": collections.Counter(status for status, _ in stayed), "rooms": rooms}
     print(json.dumps(report), flush=True)
     select.select([sys.stdin], [], [], LONGEST)
