@@ -118,6 +118,21 @@ impl Instance {
         secrets.values().map(|secret| secret.as_str().expect("text").to_owned()).collect()
     }
 
+    /// Runs a command in a network without anything and with no metadata service named: what it prints.
+    /// Root alone may make such a network.
+    pub(crate) fn agent_nowhere(&self, arguments: &[&str]) -> Option<String> {
+        nix::unistd::geteuid().is_root().then(|| {
+            let mut command = self.command(arguments);
+            command.env_remove("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+            let mut apart = Command::new("unshare");
+            apart.arg("--net").arg(command.get_program()).args(command.get_args()).env_clear();
+            apart.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            let output = apart.output().expect("unshare runs");
+            assert!(!output.status.success(), "{arguments:?} needs an instance");
+            String::from_utf8(output.stderr).expect("text")
+        })
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let endpoints = json!({
             "videobridge": self.bridge.server.address,

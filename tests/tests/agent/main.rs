@@ -245,6 +245,19 @@ fn an_instance_without_a_public_address_says_so() {
     assert!(said.contains("the instance has no public IPv4 address"), "{said}");
 }
 
+/// The link-local address belongs to the machine the test runs on, which is none of the agent's.
+#[test]
+fn a_folder_is_no_instance_and_no_metadata_service_is_looked_for() {
+    let instance = Instance::new();
+    for command in ["install", "configure", "probe", "doctor"] {
+        let Some(said) = instance.agent_nowhere(&[command]) else {
+            eprintln!("SKIPPED: networks of their own need root");
+            return;
+        };
+        assert!(said.contains(" is no instance's root"), "{command}: {said}");
+    }
+}
+
 #[test]
 fn status_without_an_agent_names_the_next_step() {
     let instance = Instance::new();
