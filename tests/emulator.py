@@ -1,16 +1,21 @@
 """Runs the AWS emulator (moto) on a free loopback port, prints its address, ends when stdin closes.
 
-`--delay-ms N` answers every call N milliseconds later, as a region that far away would.
+`--delay-ms N` answers every call N milliseconds later, as a region that far away would. `--manners SEED`
+(or MANNERS_SEED) draws AWS's manners from another seed, `off` leaves them out; the seed is said on stderr.
 """
 
 import argparse
 import logging
+import os
 import sys
 import threading
 import time
+from functools import cache
 
 import ebs_default_key
 import fis_tags
+import manners
+import profile_roles
 import service_passwords
 from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -35,7 +40,10 @@ def _with_iam_prefix(self, *args, **kwargs):
 IAMRequestBase.__init__ = _with_iam_prefix
 ebs_default_key.install()
 fis_tags.install()
+profile_roles.install()
 service_passwords.install()
+# Which service a host is depends on nothing else; the emulator looks through its own directory every time.
+DomainDispatcherApplication.get_backend_for_host = cache(DomainDispatcherApplication.get_backend_for_host)
 
 
 def delayed(app, seconds):
@@ -51,9 +59,12 @@ def delayed(app, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--delay-ms", type=float, default=0)
+    parser.add_argument("--manners", default=os.environ.get("MANNERS_SEED", str(manners.DEFAULT_SEED)))
     options = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    app = Strict(RpcV2Cbor(DomainDispatcherApplication(create_backend_app)))
+    app = DomainDispatcherApplication(create_backend_app)
+    app = Strict(RpcV2Cbor(manners.Manners(app, manners.seed(options.manners))))
+    print(f"AWS's manners: seed {options.manners}", file=sys.stderr)
     if options.delay_ms:
         app = delayed(app, options.delay_ms / 1000)
     server = make_server("127.0.0.1", 0, app, threaded=True)

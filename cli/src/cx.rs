@@ -16,6 +16,7 @@ use crate::{
     engine::{Event, Key, Listener},
     error::{Hinted, Interrupted},
     names::Names,
+    recent::Recent,
     wait,
 };
 
@@ -29,6 +30,8 @@ pub struct Cx {
     pub names: Names,
     /// Whether a deletion waits for people in meetings, as a replacement does.
     pub drain: bool,
+    /// What AWS may not know everywhere yet.
+    pub recent: Recent,
     ids: Mutex<BTreeMap<Key, String>>,
     noted: Mutex<BTreeSet<String>>,
     listener: Listener,
@@ -44,8 +47,17 @@ impl Cx {
         listener: Listener,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let (ids, noted) = Default::default();
-        Self { aws, config, names, drain: false, ids, noted, listener, stop }
+        Self {
+            aws,
+            config,
+            names,
+            drain: false,
+            recent: Recent::default(),
+            ids: Mutex::default(),
+            noted: Mutex::default(),
+            listener,
+            stop,
+        }
     }
 
     /// The id of a resource found or made in this run.
@@ -61,6 +73,12 @@ impl Cx {
     /// Remembers an id for those who need it.
     pub fn put(&self, key: &Key, id: String) {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), id);
+    }
+
+    /// Notes that AWS has made `key`, for a create that has more to do to it: should that fail, the
+    /// engine goes on with what was made instead of making another.
+    pub fn made(&self, key: &Key) {
+        self.recent.note(key);
     }
 
     /// Forgets the id of what is not there.

@@ -2,6 +2,8 @@
 
 mod hints;
 
+pub(crate) use hints::SIGN_IN;
+
 use std::fmt;
 
 use serde::Serialize;

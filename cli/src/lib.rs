@@ -16,6 +16,7 @@ pub mod local;
 pub mod names;
 pub mod partition;
 pub mod policy;
+pub mod recent;
 pub mod resources;
 pub mod tags;
 pub mod ui;

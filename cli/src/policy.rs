@@ -9,6 +9,7 @@ use jitsi_templates::settings::Authentication;
 use serde_json::{Value, json};
 
 use crate::engine::{Drift, Entry, Stage};
+use crate::leftovers;
 use crate::names::Names;
 
 /// Longest managed policy, in characters without white space (IAM quotas).
@@ -92,7 +93,7 @@ pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: 
         permissions.extend_from_slice(probing);
         let iam = of_stage(catalog, Stage::Iam, names);
         permissions.extend(iam.into_iter().filter(|permission| !permission.write));
-        permissions.push(Permission::read(&["tag:GetResources"]));
+        permissions.extend(leftovers::permissions(names));
     }
     document(&permissions)
 }
@@ -100,7 +101,7 @@ pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: 
 /// What whoever runs `setup iam`, and `setup delete` with the IAM part, must be allowed for it.
 pub fn admin(catalog: &[Entry], names: &Names) -> Value {
     let mut permissions = of_stage(catalog, Stage::Iam, names);
-    permissions.push(Permission::read(&["tag:GetResources"]));
+    permissions.extend(leftovers::permissions(names));
     document(&permissions)
 }
 

@@ -17,7 +17,7 @@ pub enum Progress<T> {
 }
 
 // First pause of a wait; it grows to `LONGEST_PAUSE`. Most things AWS calls eventual take a second.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Asks `poll` until it is ready, at most for `limit`, telling the user what is being waited for.
@@ -53,6 +53,20 @@ pub async fn retry_on<T, F>(
     key: &Key,
     codes: &[&str],
     limit: Duration,
+    call: impl FnMut() -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<T, AwsError>>,
+{
+    retry_while(cx, key, |error| error.is(codes), limit, call).await
+}
+
+/// Repeats `call` while its failure is one that `passes`, at most for `limit`.
+pub async fn retry_while<T, F>(
+    cx: &Cx,
+    key: &Key,
+    passes: impl Fn(&AwsError) -> bool,
+    limit: Duration,
     mut call: impl FnMut() -> F,
 ) -> Result<T>
 where
@@ -63,7 +77,7 @@ where
     loop {
         match call().await {
             Ok(value) => return Ok(value),
-            Err(error) if error.is(codes) && start.elapsed() < limit => {
+            Err(error) if passes(&error) && start.elapsed() < limit => {
                 cx.waiting(key, &format!("{}: {}", error.code, error.message));
                 cx.pause(pause).await?;
                 pause = (pause * 3 / 2).min(LONGEST_PAUSE);

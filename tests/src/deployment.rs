@@ -42,6 +42,13 @@ pub struct Call {
     pub operation: String,
 }
 
+impl Call {
+    fn is_write(&self) -> bool {
+        const READS: [&str; 4] = ["Describe", "Get", "List", "Head"];
+        !READS.iter().any(|verb| self.operation.starts_with(verb))
+    }
+}
+
 impl Deployment {
     /// Writes a complete deployment called `name` for `account`.
     ///
@@ -149,10 +156,15 @@ impl Run {
 
     /// The calls to AWS, in the order they ended; of a run with `--json -v`.
     pub fn calls(&self) -> Vec<Call> {
+        self.calls_with(|_| true)
+    }
+
+    fn calls_with(&self, status: impl Fn(u64) -> bool) -> Vec<Call> {
         let events =
             self.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         events
             .filter(|event| event["event"] == "call")
+            .filter(|event| status(event["status"].as_u64().unwrap_or_default()))
             .map(|event| Call {
                 service: event["service"].as_str().unwrap_or_default().into(),
                 operation: event["operation"].as_str().unwrap_or_default().into(),
@@ -162,9 +174,13 @@ impl Run {
 
     /// The calls that can change something.
     pub fn writes(&self) -> Vec<Call> {
-        const READS: [&str; 4] = ["Describe", "Get", "List", "Head"];
-        let is_read = |call: &Call| READS.iter().any(|verb| call.operation.starts_with(verb));
-        self.calls().into_iter().filter(|call| !is_read(call)).collect()
+        self.calls().into_iter().filter(Call::is_write).collect()
+    }
+
+    /// The calls that did change something: without those that AWS refused for a moment.
+    pub fn changes(&self) -> Vec<Call> {
+        let done = |status| (200..300).contains(&status);
+        self.calls_with(done).into_iter().filter(Call::is_write).collect()
     }
 
     /// The result document of a run with `--json`.

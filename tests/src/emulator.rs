@@ -46,17 +46,31 @@ impl Emulator {
         SHARED.get_or_init(Self::start)
     }
 
-    /// Starts a server of its own, for tests that change the server itself.
+    /// Starts a server of its own, for tests that change the server itself. AWS's manners are drawn
+    /// from `MANNERS_SEED`, else from the seed the emulator names.
     ///
     /// # Panics
     /// When the emulator is not installed or does not start.
     pub fn start() -> Self {
+        Self::spawn(&[])
+    }
+
+    /// As [`Emulator::start`], with AWS's manners of this seed; `off` leaves them out.
+    ///
+    /// # Panics
+    /// When the emulator is not installed or does not start.
+    pub fn with_manners(seed: &str) -> Self {
+        Self::spawn(&["--manners", seed])
+    }
+
+    fn spawn(options: &[&str]) -> Self {
         let python = binaries().with_file_name("venv").join("bin/python");
         assert!(python.exists(), "{} is missing: run scripts/test", python.display());
         let images = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/data/amis.json"));
         // It ends when our end of its stdin closes: when the test binary dies, however it dies.
         let mut process = Command::new(&python)
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/emulator.py"))
+            .args(options)
             .env("MOTO_AMIS_PATH", images)
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .stdin(Stdio::piped())
@@ -137,11 +151,23 @@ impl Account {
 /// # Panics
 /// When it does not agree.
 pub fn post(endpoint: &str, path: &str, kind: &str, body: &str) {
+    ask(endpoint, "POST", path, kind, body);
+}
+
+/// Reads what the emulator itself tells.
+///
+/// # Panics
+/// When it does not agree.
+pub fn get(endpoint: &str, path: &str) -> String {
+    ask(endpoint, "GET", path, "text/plain", "")
+}
+
+fn ask(endpoint: &str, method: &str, path: &str, kind: &str, body: &str) -> String {
     let address = endpoint.strip_prefix("http://").expect("an address");
     let mut stream = TcpStream::connect(address).expect("the emulator listens");
     write!(
         stream,
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {kind}\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {kind}\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     )
@@ -149,22 +175,7 @@ pub fn post(endpoint: &str, path: &str, kind: &str, body: &str) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("the emulator answers");
     assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
-}
-
-/// Asks the emulator itself for a document, such as `/strict/<account>`.
-///
-/// # Panics
-/// When it does not answer.
-pub fn get(endpoint: &str, path: &str) -> String {
-    let address = endpoint.strip_prefix("http://").expect("an address");
-    let mut stream = TcpStream::connect(address).expect("the emulator listens");
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n")
-        .expect("the emulator reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the emulator answers");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
-    assert!(head.contains(" 200 "), "{head}");
-    body.to_owned()
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
 }
 
 /// Where cargo puts the binaries of this build: `target/debug`.

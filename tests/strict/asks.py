@@ -68,6 +68,7 @@ EC2 = {
     "DeleteKeyPair": [("key-pair", "KeyName")],
     "TerminateInstances": [("instance", "InstanceIds")],
     "GetConsoleOutput": [("instance", "InstanceId")],
+    "CreateVolume": [("volume", "+")],
     "DeleteVolume": [("volume", "VolumeId")],
     "GetSecurityGroupsForVpc": [("vpc", "VpcId")],
 }

@@ -3,8 +3,10 @@
 
 use std::error::Error as _;
 
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+
+use super::codes::{self, DENIED, FORBIDDEN, NotYet};
 
 /// A call that AWS refused or never answered.
 #[derive(Debug, thiserror::Error)]
@@ -35,20 +37,20 @@ pub enum Fate {
     Unknown,
 }
 
-// Codes by which AWS asks to slow down (General Reference, "Error retries and exponential backoff").
-const THROTTLING: [&str; 6] = [
-    "Throttling",
-    "ThrottlingException",
-    "RequestLimitExceeded",
-    "TooManyRequestsException",
-    "SlowDown",
-    "PriorRequestNotComplete",
-];
-
 impl AwsError {
     /// Whether AWS answered with one of `codes`.
     pub fn is(&self, codes: &[&str]) -> bool {
         codes.contains(&self.code.as_str())
+    }
+
+    /// Whether AWS said that these credentials may not do that.
+    pub fn is_denied(&self) -> bool {
+        self.is(&DENIED)
+    }
+
+    /// What may merely be too new for AWS to know it everywhere; `None` when waiting will not help.
+    pub fn not_yet(&self) -> Option<NotYet> {
+        (self.fate == Fate::Refused).then(|| codes::not_yet(&self.code, &self.message))?
     }
 
     fn why(&self) -> String {
@@ -79,30 +81,29 @@ pub trait Answer<T> {
     }
 }
 
-impl<T, E, R> Answer<T> for Result<T, SdkError<E, R>>
+impl<T, E> Answer<T> for Result<T, SdkError<E, Response>>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
 {
     fn doing(self, what: impl Into<String>) -> Result<T, AwsError> {
         self.map_err(|error| aws_error(&error, what.into()))
     }
 }
 
-fn aws_error<E, R>(error: &SdkError<E, R>, doing: String) -> AwsError
+fn aws_error<E>(error: &SdkError<E, Response>, doing: String) -> AwsError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
 {
     if let SdkError::ServiceError(context) = error {
         let meta = context.err().meta();
-        let code = meta.code().unwrap_or("no error code").to_owned();
-        let fate = if THROTTLING.contains(&code.as_str()) {
+        let status = context.raw().status();
+        let unnamed = if status.as_u16() == 403 { FORBIDDEN } else { "no error code" };
+        let code = meta.code().unwrap_or(unnamed).to_owned();
+        // Every service has names of its own for having failed inside: `ServiceFailure`,
+        // `InternalServiceFault`. What they have in common is the status.
+        let fate = if codes::throttling(&code) {
             Fate::Throttled
-        } else if matches!(
-            code.as_str(),
-            "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable"
-        ) {
+        } else if status.is_server_error() {
             Fate::Unknown
         } else {
             Fate::Refused
@@ -134,10 +135,9 @@ where
 }
 
 /// The cause at the bottom of the chain, which is the one that says something.
-fn innermost<E, R>(error: &SdkError<E, R>) -> String
+fn innermost<E>(error: &SdkError<E, Response>) -> String
 where
     E: std::error::Error + 'static,
-    R: std::fmt::Debug,
 {
     let mut cause: Option<&dyn std::error::Error> = error.source();
     let mut text = error.to_string();

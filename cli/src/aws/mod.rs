@@ -2,8 +2,10 @@
 
 mod answer;
 mod calls;
+mod codes;
 mod session;
 
 pub use answer::{Answer, AwsError, Fate};
 pub use calls::{Call, Calls};
+pub use codes::NotYet;
 pub use session::{Aws, Caller, Credentials, HttpClient, connect};

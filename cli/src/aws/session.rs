@@ -7,11 +7,11 @@ use aws_config::{
     AppName, BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider,
     provider_config::ProviderConfig, retry::RetryConfig, timeout::TimeoutConfig,
 };
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jitsi_http::Proxy;
 
-use super::{Answer, Calls};
+use super::{Answer, AwsError, Calls};
 use crate::error::Hinted;
 
 /// The HTTP client under every SDK client: the seam at which tests inject faults.
@@ -162,6 +162,18 @@ impl Aws {
         let provider = SharedCredentialsProvider::new(credentials);
         let config = self.config.to_builder().credentials_provider(provider).build();
         Self::new(&config, self.calls.clone())
+    }
+
+    /// Whether these are a session's credentials and not an access key.
+    pub async fn in_session(&self) -> bool {
+        let Some(provider) = self.config.credentials_provider() else { return false };
+        let credentials = provider.provide_credentials().await;
+        credentials.is_ok_and(|credentials| credentials.session_token().is_some())
+    }
+
+    /// Calls IAM once, for whether it takes calls with these credentials at all.
+    pub async fn calls_iam(&self) -> Result<(), AwsError> {
+        self.iam.get_user().send().await.doing("asking IAM who we are").map(drop)
     }
 
     /// Asks AWS whose credentials these are.

@@ -1,6 +1,6 @@
 //! `setup delete`: everything, in one run, and proof that nothing is left.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::json;
@@ -16,6 +16,10 @@ use crate::{
     leftovers,
     ui::{elapsed, table},
 };
+
+// Seconds as a rule (EC2 user guide, "Eventual consistency").
+const LISTED_LIMIT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
     let config = preflight::load(env, &[]).await?;
@@ -37,6 +41,9 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
     }
     let start = Instant::now();
     let summary = engine::delete(&session.catalog, &doomed, &session.cx).await.map_err(again)?;
+    if stages.contains(&Stage::Instances) {
+        leftovers::delete_volumes(&session.cx).await?;
+    }
     let left = look_again(&session, stages).await?;
     env.ui.document("delete", &json!({ "deleted": summary.deleted, "left": left }));
     if !left.is_empty() {
@@ -96,9 +103,17 @@ fn confirm(env: &Env, session: &Session, doomed: &[Doomed]) -> Result<()> {
     }
 }
 
-/// Every resource's own finding, and the tagging API.
+/// Every resource's own finding, until nothing is found, and the tagging API. What is deleted may be
+/// listed for a moment longer.
 async fn look_again(session: &Session, stages: &[Stage]) -> Result<Vec<String>> {
-    let found = engine::inventory(&session.catalog, stages, &session.cx).await?;
+    let start = Instant::now();
+    let found = loop {
+        let found = engine::inventory(&session.catalog, stages, &session.cx).await?;
+        if found.is_empty() || start.elapsed() >= LISTED_LIMIT {
+            break found;
+        }
+        session.cx.pause(PAUSE).await?;
+    };
     let mut left: Vec<String> = found
         .into_iter()
         .map(|doomed| format!("{} {} {}", doomed.key.title(), doomed.name, doomed.found.id))

@@ -1,20 +1,26 @@
 //! Who a command works as, and the context it works in.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
+use tokio::time::Instant;
 
 use super::Env;
 use crate::{
-    aws::{AwsError, Caller, Calls, Credentials, Fate, connect},
+    aws::{Aws, AwsError, Caller, Calls, Credentials, Fate, connect},
     catalog::catalog,
     config::Config,
     cx::Cx,
     engine::Entry,
-    error::Hinted,
+    error::{Hinted, SIGN_IN},
     local::CredentialsFile,
     names::Names,
+    recent::Recent,
+    wait,
 };
+
+// Between two tries with a key that is new.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Whose rights a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +51,17 @@ impl Session {
         let ui = env.ui.clone();
         let calls = Calls::telling(move |call| ui.call(call));
         let aws = connect(&credentials, region, env.http.clone(), calls).await?;
-        let caller = aws.caller().await.map_err(|error| unusable(error, &credentials))?;
+        let recent = recent(config);
+        let caller = identify(env, &aws, &recent).await;
+        let caller = caller.map_err(|error| unusable(error, &credentials))?;
+        if role == Role::Admin {
+            refuse_without_iam(&aws, &caller).await?;
+        }
         let names = Names::new(config.name.as_str(), region, &caller.account);
         let ui = env.ui.clone();
         let listener = Arc::new(move |event| ui.event(event));
-        let cx = Cx::new(aws, Arc::clone(config), names, listener, env.stop.clone());
+        let mut cx = Cx::new(aws, Arc::clone(config), names, listener, env.stop.clone());
+        cx.recent = recent;
         Ok(Self { catalog: catalog(config), cx, caller, credentials })
     }
 
@@ -68,13 +80,60 @@ impl Session {
     }
 }
 
+/// What `setup iam` lately changed, by the deployer's profile. One that cannot be read is told of
+/// where it is needed.
+fn recent(config: &Config) -> Recent {
+    let name = Names::new(config.name.as_str(), config.region.as_str(), "").profile();
+    let profile = CredentialsFile::standard().and_then(|file| file.read(&name));
+    Recent::new(profile.ok().flatten().and_then(|profile| profile.age()))
+}
+
+/// Asks AWS who we are, until a new key is known.
+async fn identify(env: &Env, aws: &Aws, recent: &Recent) -> Result<Caller> {
+    let start = Instant::now();
+    loop {
+        match aws.caller().await {
+            Err(error) => {
+                let new = error
+                    .downcast_ref::<AwsError>()
+                    .is_some_and(|error| recent.excuses(error, start));
+                if !new || *env.stop.borrow() {
+                    return Err(error);
+                }
+                wait::pause(PAUSE).await;
+            }
+            caller => return caller,
+        }
+    }
+}
+
+/// Session credentials that were made without MFA cannot call IAM, nor can those of a federated user
+/// (`GetSessionToken`, `GetFederationToken`). Told before anything else is made with them.
+async fn refuse_without_iam(aws: &Aws, caller: &Caller) -> Result<()> {
+    let of_user = [":user/", ":federated-user/"].iter().any(|kind| caller.arn.contains(kind));
+    if !of_user || !aws.in_session().await {
+        return Ok(());
+    }
+    match aws.calls_iam().await {
+        Err(error) if error.is(&["InvalidClientTokenId"]) => Err(anyhow::Error::from(error)
+            .context(Hinted::user(
+                format!("the session of {} may not call IAM: it was begun without MFA", caller.arn),
+                SIGN_IN,
+            ))),
+        // Whether it is allowed to is asked where it counts.
+        _ => Ok(()),
+    }
+}
+
 /// Nothing was sent with a named profile: it is the profile that is at fault, not the chain.
 fn unusable(error: anyhow::Error, credentials: &Credentials) -> anyhow::Error {
     let unsent = error.downcast_ref::<AwsError>().is_some_and(|error| error.fate == Fate::NotSent);
     match credentials {
         Credentials::Profile(profile) if unsent => error.context(Hinted::user(
             format!("the profile `{profile}` gives no credentials"),
-            "see which there are with `aws configure list-profiles`",
+            format!(
+                "see which there are with `aws configure list-profiles`; if it asks for an MFA code, {SIGN_IN}"
+            ),
         )),
         _ => error,
     }

@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     engine::{self, Stage, Summary},
     error::{Hinted, Interrupted},
+    local::CredentialsFile,
     resources::load_balancer,
     ui::elapsed,
 };
@@ -37,7 +38,12 @@ pub(super) async fn run(env: &Env, stage: &Setup) -> Result<Exit> {
             continue;
         }
         let session = Session::open(env, &config, role).await?;
-        summary.add(&apply(env, &session, &stages, command).await?);
+        let done = apply(env, &session, &stages, command).await?;
+        if role == Role::Admin && done.created + done.changed > 0 {
+            // The next command knows by this that services may not have heard of it yet.
+            CredentialsFile::standard()?.note_change(&session.cx.names.profile())?;
+        }
+        summary.add(&done);
         if stages.contains(&Stage::Lb) {
             address = Some(load_balancer::dns_name(&session.cx).await?);
         }

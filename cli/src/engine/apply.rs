@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use super::{
     Entry, Event, Found, Key, Outcome, Stage, Summary,
     graph::{Direction, closure, walk},
+    patience::{Patience, listed, patiently},
 };
 use crate::{
-    aws::{AwsError, Fate},
+    aws::{AwsError, Fate, NotYet},
     cx::{Cx, missing},
     tags::Owner,
 };
@@ -31,7 +32,7 @@ pub async fn apply(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Summa
     let (entries, earlier): (Vec<&Entry>, Vec<&Entry>) =
         needed.into_iter().partition(|entry| chosen.contains(&entry.key));
     walk(cx, &earlier, Direction::Build, |entry| async move {
-        let all = entry.resource.find(cx).await?;
+        let all = patiently(cx, &entry.key, || entry.resource.find(cx)).await?;
         match entry.current(cx, &all)? {
             Some(found) => cx.put(&entry.key, found.id),
             // A stale one serves until its own stage is run again.
@@ -47,7 +48,7 @@ pub async fn apply(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Summa
     walk(cx, &entries, Direction::Build, |entry| {
         let (summary, swept) = (&summary, &swept);
         report(cx, entry, async move {
-            let all = entry.resource.find(cx).await?;
+            let all = patiently(cx, &entry.key, || entry.resource.find(cx)).await?;
             let stale = all.iter().filter(|found| found.stale && found.owner == Owner::Ours);
             swept
                 .lock()
@@ -65,7 +66,7 @@ pub async fn apply(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Summa
     // Dependants were mended above, so nothing refers to these any more.
     for (entry, found) in swept.into_inner().unwrap_or_else(PoisonError::into_inner) {
         report(cx, entry, async {
-            entry.resource.delete(cx, &found).await?;
+            patiently(cx, &entry.key, || entry.resource.delete(cx, &found)).await?;
             Ok(Some((found.id.clone(), Outcome::Deleted)))
         })
         .await?;
@@ -84,58 +85,79 @@ async fn converge(cx: &Cx, entry: &Entry, all: &[Found]) -> Result<Option<(Strin
             (found.id, Outcome::Unchanged)
         }
         Some(found) => {
-            resource.update(cx, &found).await?;
+            patiently(cx, &entry.key, || resource.update(cx, &found)).await?;
             (found.id, Outcome::Changed(found.drift))
         }
     };
-    resource.wait(cx, &id).await?;
+    patiently(cx, &entry.key, || resource.wait(cx, &id)).await?;
     Ok(Some((id, outcome)))
 }
 
 // A lost answer, or AWS failing inside, says nothing about what happened. New things take a moment
 // to show up in Describe calls (EC2 "Eventual consistency"), so look a few times before trying again.
 const ATTEMPTS: u32 = 4;
-const LOOKS: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(1);
+const LOOKS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Creates, and never believes a failure before having looked: what a lost answer left behind, or
 /// another run made meanwhile, is adopted if it is ours.
 async fn create(cx: &Cx, entry: &Entry) -> Result<String> {
+    let mut patience = Patience::new();
     let mut attempt = 1;
     loop {
+        let began = Instant::now();
         let error = match entry.resource.create(cx).await {
-            Ok(id) => return Ok(id),
+            Ok(id) => {
+                cx.recent.note(&entry.key);
+                listed(cx, entry, false).await?;
+                return Ok(id);
+            }
             Err(error) => error,
         };
         let aws = error.downcast_ref::<AwsError>();
         let fate = aws.map_or(Fate::NotSent, |error| error.fate);
-        // What was made a moment ago may not be known everywhere yet: `InvalidVpcID.NotFound`.
-        let passes =
-            fate != Fate::Refused || aws.is_some_and(|aws| aws.code.ends_with(".NotFound"));
+        let exists = attempt > 1 && aws.and_then(AwsError::not_yet) == Some(NotYet::Listing)
+            || cx.recent.made_since(&entry.key, began);
+        if exists {
+            // It was made, and failed after that: making another would leave a twin.
+            return listed(cx, entry, true).await?.ok_or(error);
+        }
         let looks = match fate {
             Fate::NotSent => return Err(error),
             Fate::Throttled | Fate::Refused => 1,
             Fate::Unknown => LOOKS,
         };
-        for look in 0..looks {
-            if look > 0 {
-                cx.pause(PAUSE * look).await?;
-            }
-            let all = entry.resource.find(cx).await?;
-            if let Some(found) = entry.current(cx, &all)? {
-                if !found.drift.is_empty() {
-                    entry.resource.update(cx, &found).await?;
-                }
-                return Ok(found.id);
-            }
+        if let Some(id) = adopt(cx, entry, looks).await? {
+            return Ok(id);
         }
-        if !passes || attempt == ATTEMPTS {
-            return Err(error);
+        if fate == Fate::Unknown {
+            if attempt == ATTEMPTS {
+                return Err(error);
+            }
+            cx.waiting(&entry.key, &format!("trying again: {error:#}"));
+            cx.pause(PAUSE * 2_u32.pow(attempt)).await?;
+        } else {
+            patience.again(cx, &entry.key, error).await?;
         }
-        cx.waiting(&entry.key, &format!("trying again: {error:#}"));
-        cx.pause(PAUSE * 2_u32.pow(attempt)).await?;
         attempt += 1;
     }
+}
+
+/// Looks for what a create that failed may have left behind, and brings it to its end.
+async fn adopt(cx: &Cx, entry: &Entry, looks: u32) -> Result<Option<String>> {
+    for look in 0..looks {
+        if look > 0 {
+            cx.pause(PAUSE * look).await?;
+        }
+        let all = patiently(cx, &entry.key, || entry.resource.find(cx)).await?;
+        if let Some(found) = entry.current(cx, &all)? {
+            if !found.drift.is_empty() {
+                patiently(cx, &entry.key, || entry.resource.update(cx, &found)).await?;
+            }
+            return Ok(Some(found.id));
+        }
+    }
+    Ok(None)
 }
 
 /// Tells the listener how a step goes.

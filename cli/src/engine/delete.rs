@@ -11,6 +11,7 @@ use super::{
     Entry, Found, Key, Outcome, Stage, Summary,
     apply::report,
     graph::{Direction, walk},
+    patience::patiently,
     plan::locate,
 };
 use crate::{cx::Cx, tags::Owner};
@@ -57,7 +58,7 @@ pub async fn delete(catalog: &[Entry], doomed: &[Doomed], cx: &Cx) -> Result<Sum
         async move {
             for found in by_key.get(&entry.key).into_iter().flatten() {
                 report(cx, entry, async {
-                    entry.resource.delete(cx, found).await?;
+                    patiently(cx, &entry.key, || entry.resource.delete(cx, found)).await?;
                     Ok(Some((found.id.clone(), Outcome::Deleted)))
                 })
                 .await?;

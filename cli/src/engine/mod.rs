@@ -6,6 +6,7 @@ mod delete;
 mod event;
 mod graph;
 mod key;
+mod patience;
 mod plan;
 
 use anyhow::Result;

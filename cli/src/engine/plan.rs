@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::{
     Drift, Entry, Found, Key, Stage,
     graph::{Direction, closure, walk},
+    patience::patiently,
 };
 use crate::{cx::Cx, tags::Owner};
 
@@ -89,7 +90,7 @@ pub(super) async fn locate(entries: &[&Entry], cx: &Cx) -> Result<BTreeMap<Key, 
     walk(cx, entries, Direction::Build, |entry| {
         let located = &located;
         async move {
-            let all = entry.resource.find(cx).await?;
+            let all = patiently(cx, &entry.key, || entry.resource.find(cx)).await?;
             let usable = |found: &&Found| !found.stale && !matches!(found.owner, Owner::Foreign(_));
             // Looking again after deleting must not go by what was there before.
             match all.iter().find(usable) {

@@ -4,13 +4,17 @@ use jitsi_http::Proxy;
 
 use crate::aws::{AwsError, Fate};
 
+/// How to sign in where a plain profile or plain keys do not do: an MFA code is never asked for here.
+pub(crate) const SIGN_IN: &str = "sign in with MFA first: `aws login`, `aws sso login`, or, for a profile with `mfa_serial`, \
+     `eval \"$(aws configure export-credentials --profile NAME --format env)\"`";
+
 /// The hint for an AWS error; `None` when there is nothing the user can do.
 pub(super) fn of(error: &AwsError) -> Option<String> {
     if error.fate == Fate::NotSent {
-        return Some(
-            "check whose credentials these are with `aws sts get-caller-identity`, or name a profile: `--profile NAME`"
-                .into(),
-        );
+        return Some(format!(
+            "check whose credentials these are with `aws sts get-caller-identity`, or name a profile: \
+                 `--profile NAME`; if they ask for an MFA code, {SIGN_IN}"
+        ));
     }
     if error.code.is_empty()
         && let Ok(Some(proxy)) = Proxy::of_environment()
@@ -21,7 +25,8 @@ pub(super) fn of(error: &AwsError) -> Option<String> {
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired" => {
             "the session is over: run `aws sso login`, or renew the credentials you exported, and try again".into()
         }
-        "InvalidClientTokenId" | "UnrecognizedClientException" | "AuthFailure" => {
+        "InvalidClientTokenId" | "UnrecognizedClientException" | "AuthFailure"
+        | "InvalidAccessKeyId" => {
             "AWS does not know this access key, or the region is not enabled for the account: \
              check with `aws sts get-caller-identity` and `aws account get-region-opt-status`; \
              if the deployer's key was deleted, run `jitsi-aws setup iam` with admin credentials"
@@ -36,7 +41,13 @@ pub(super) fn of(error: &AwsError) -> Option<String> {
             "either the secret key is wrong or this machine's clock is off: compare with `date -u` and `timedatectl`"
                 .into()
         }
-        code if DENIED.contains(&code) => denied(&error.message),
+        _ if error.is_denied() => denied(&error.message),
+        "OperationNotPermitted" => {
+            "AWS does not let this account make that yet, as with many new accounts: open a support case, \
+             \"Account and billing\", `https://console.aws.amazon.com/support/home#/case/create`, \
+             then run the same command again"
+                .into()
+        }
         code if code.ends_with("LimitExceeded") || code == "ServiceQuotaExceededException" => {
             "a quota of the account is used up: see which with `aws service-quotas list-service-quotas`, \
              free what is no longer needed or ask for more, then run the same command again"
@@ -62,15 +73,6 @@ fn no_way(proxy: &Proxy) -> String {
     )
 }
 
-// How services say no (each service's "Common errors").
-const DENIED: [&str; 5] = [
-    "AccessDenied",
-    "AccessDeniedException",
-    "UnauthorizedOperation",
-    "AuthorizationError",
-    "AuthorizationErrorException",
-];
-
 /// Names the missing action when AWS does: "… is not authorized to perform: iam:CreateRole on …".
 fn denied(message: &str) -> String {
     let action = message
@@ -78,6 +80,9 @@ fn denied(message: &str) -> String {
         .nth(1)
         .and_then(|rest| rest.split_whitespace().next());
     match action {
+        Some(action) if message.contains("explicit deny") => format!(
+            "a policy refuses {action}, often because it asks for MFA: {SIGN_IN}; otherwise ask whoever made that policy"
+        ),
         Some(action) => format!(
             "allow the action {action}, or update the deployer's policies with admin credentials: `jitsi-aws setup iam`"
         ),
@@ -105,6 +110,20 @@ mod tests {
         assert!(
             of(&error("AccessDenied", message)).is_some_and(|hint| hint.contains("iam:CreateRole"))
         );
+    }
+
+    #[test]
+    fn a_policy_that_asks_for_mfa_leads_to_signing_in() {
+        let message = "User: x is not authorized to perform: iam:CreateRole on resource: y with an explicit deny \
+                       in an identity-based policy";
+        assert!(of(&error("AccessDenied", message)).is_some_and(|hint| hint.contains("aws login")));
+    }
+
+    #[test]
+    fn an_account_too_new_for_load_balancers_is_sent_to_support() {
+        let message = "This AWS account currently does not support creating load balancers.";
+        let hint = of(&error("OperationNotPermitted", message));
+        assert!(hint.is_some_and(|hint| hint.contains("support case")));
     }
 
     #[test]

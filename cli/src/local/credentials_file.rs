@@ -6,6 +6,7 @@ use std::{
     env, fmt, iter,
     ops::Range,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Result;
@@ -27,12 +28,28 @@ pub struct Profile(BTreeMap<String, String>);
 const KEY_ID: &str = "aws_access_key_id";
 const SECRET: &str = "aws_secret_access_key";
 const ACCOUNT: &str = "aws_account_id";
+// Ours; SDKs pass over what they do not know.
+const CHANGED: &str = "jitsi_aws_changed";
 
 impl Profile {
     /// An access key of `account`.
     pub fn new(account: &str, key_id: &str, secret: &str) -> Self {
         let properties = [(KEY_ID, key_id), (SECRET, secret), (ACCOUNT, account)];
         Self(properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+    }
+
+    /// The same, saying when the key or what it may do was last changed.
+    #[must_use]
+    pub fn changed(mut self, at: SystemTime) -> Self {
+        let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.0.insert(CHANGED.to_owned(), seconds.to_string());
+        self
+    }
+
+    /// How long ago that was; `None` when it is not said.
+    pub fn age(&self) -> Option<Duration> {
+        let at = UNIX_EPOCH + Duration::from_secs(self.get(CHANGED)?.parse().ok()?);
+        SystemTime::now().duration_since(at).ok()
     }
 
     /// The access key's id.
@@ -95,6 +112,14 @@ impl CredentialsFile {
         let _lock = secret_file::lock(&self.path)?;
         let text = secret_file::read(&self.path)?.unwrap_or_default();
         secret_file::replace(&self.path, &edited(&text, name, &profile.lines(name)))
+    }
+
+    /// Notes in a profile, if it exists, that what its key may do was changed just now.
+    pub fn note_change(&self, name: &str) -> Result<()> {
+        match self.read(name)? {
+            Some(profile) => self.write(name, &profile.changed(SystemTime::now())),
+            None => Ok(()),
+        }
     }
 
     /// Removes one profile; the file too when nothing else is in it.

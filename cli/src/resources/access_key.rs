@@ -1,7 +1,7 @@
 //! The deployer's access key. AWS shows its secret once, so a key is worth something only as long as
 //! the profile on this machine holds that secret: any other key of our user is replaced.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -9,7 +9,7 @@ use aws_sdk_iam::types::StatusType;
 
 use super::iam::{ABSENT, once, settled};
 use crate::{
-    aws::{Answer, Aws, AwsError},
+    aws::{Answer, Aws, AwsError, NotYet},
     cx::Cx,
     engine::{Drift, Found, Key, Resource},
     error::Hinted,
@@ -27,14 +27,6 @@ const STATUS: &str = "status";
 const SECRET: &str = "secret";
 const KEY: &str = "key";
 
-// How the services refuse a key or a permission that has not reached them yet.
-const NOT_YET: &[&str] = &[
-    "InvalidClientTokenId",
-    "AuthFailure",
-    "UnauthorizedOperation",
-    "AccessDenied",
-    "AuthorizationError",
-];
 // A new key works everywhere within seconds as a rule.
 const WORKING_LIMIT: Duration = Duration::from_mins(2);
 
@@ -139,10 +131,10 @@ async fn try_out(cx: &Cx, deployer: &Aws) -> Result<()> {
     let key = &Key::AccessKey;
     let topic = cx.names.arn("sns", cx.names.deployment());
     tokio::try_join!(
-        wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+        wait::retry_while(cx, key, too_new, WORKING_LIMIT, || async {
             deployer.sts.get_caller_identity().send().await.doing(doing("sts:GetCallerIdentity"))
         }),
-        wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+        wait::retry_while(cx, key, too_new, WORKING_LIMIT, || async {
             deployer
                 .ec2
                 .describe_vpcs()
@@ -151,17 +143,22 @@ async fn try_out(cx: &Cx, deployer: &Aws) -> Result<()> {
                 .await
                 .doing(doing("ec2:DescribeVpcs"))
         }),
-        wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+        wait::retry_while(cx, key, too_new, WORKING_LIMIT, || async {
             let answer = deployer.elbv2.describe_load_balancers().page_size(1).send().await;
             answer.doing(doing("elasticloadbalancing:DescribeLoadBalancers"))
         }),
-        wait::retry_on(cx, key, NOT_YET, WORKING_LIMIT, || async {
+        wait::retry_while(cx, key, too_new, WORKING_LIMIT, || async {
             // Refused before it is looked for.
             let answer = deployer.sns.get_topic_attributes().topic_arn(&topic).send().await;
             answer.unless(&["NotFound"], doing("sns:GetTopicAttributes"))
         }),
     )?;
     Ok(())
+}
+
+/// Whether a service refuses a key or a right that has not reached it yet.
+fn too_new(error: &AwsError) -> bool {
+    matches!(error.not_yet(), Some(NotYet::Key | NotYet::Right))
 }
 
 async fn make(cx: &Cx) -> Result<String> {
@@ -174,7 +171,8 @@ async fn make(cx: &Cx) -> Result<String> {
     })
     .await?;
     let key = answer.access_key.context("AWS returned no access key")?;
-    let profile = Profile::new(cx.names.account(), &key.access_key_id, &key.secret_access_key);
+    let profile = Profile::new(cx.names.account(), &key.access_key_id, &key.secret_access_key)
+        .changed(SystemTime::now());
     CredentialsFile::standard()?.write(&cx.names.profile(), &profile)?;
     Ok(key.access_key_id)
 }

@@ -85,6 +85,7 @@ impl Resource for Bucket {
                 .unless(&["BucketAlreadyOwnedByYou"], format!("creating bucket `{name}`"))
         })
         .await?;
+        cx.made(&Key::AgentBucket);
         for field in properties::ALL {
             properties::set(cx, field).await?;
         }

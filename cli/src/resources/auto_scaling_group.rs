@@ -39,8 +39,6 @@ const SUBNETS: &str = "subnets";
 const TARGET_GROUP: &str = "target group";
 const METRICS_COLLECTED: &str = "metrics";
 
-// A new instance profile is known everywhere in EC2 within seconds, seldom a minute.
-const PROFILE_LIMIT: Duration = Duration::from_mins(3);
 // The group is empty by then; what is left to end are scaling activities.
 const DELETE_LIMIT: Duration = Duration::from_mins(15);
 
@@ -125,8 +123,7 @@ impl Resource for Group {
                     .build()
             })
             .collect();
-        let call = cx
-            .aws
+        cx.aws
             .autoscaling
             .create_auto_scaling_group()
             .auto_scaling_group_name(&name)
@@ -137,22 +134,11 @@ impl Resource for Group {
             .vpc_zone_identifier(joined(&subnets))
             .target_group_arns(cx.need(&Key::TargetGroup)?)
             .set_lifecycle_hook_specification_list(Some(hooks.into()))
-            .set_tags(Some(tags));
-        wait::until(cx, &Key::AutoScalingGroup, PROFILE_LIMIT, || async {
-            let answer =
-                call.clone().send().await.doing(format!("creating Auto Scaling group `{name}`"));
-            match answer {
-                // The instance profile is too new to be known everywhere (IAM is eventually consistent).
-                Err(error)
-                    if error.is(&["ValidationError"])
-                        && error.message.contains("Invalid IAM Instance Profile") =>
-                {
-                    Ok(Progress::Pending(error.message))
-                }
-                answer => Ok(Progress::Ready(answer.map(drop)?)),
-            }
-        })
-        .await?;
+            .set_tags(Some(tags))
+            .send()
+            .await
+            .doing(format!("creating Auto Scaling group `{name}`"))?;
+        cx.made(&Key::AutoScalingGroup);
         collect_metrics(cx, &name).await?;
         Ok(name)
     }

@@ -16,6 +16,7 @@ use crate::{
     cx::Cx,
     engine::{Drift, Found, Key, Stage},
     names::Names,
+    policy::same,
     tag_list, wait,
 };
 
@@ -68,7 +69,8 @@ pub(super) async fn compare(cx: &Cx, found: &mut Found, tagged: bool) -> Result<
         .compare(PUBLIC_ACCESS, access, "blocked")
         .compare(ENCRYPTION, encryption, ServerSideEncryption::Aes256)
         .compare(OWNERSHIP, ownership, ObjectOwnership::BucketOwnerEnforced);
-    if policy != Some(tls_only(&cx.names)) {
+    // S3 keeps a policy in an order of its own.
+    if !policy.as_ref().is_some_and(|policy| same(policy, &tls_only(&cx.names))) {
         found.drift.push(Drift {
             field: POLICY,
             actual: if policy.is_some() { "another" } else { NONE }.into(),

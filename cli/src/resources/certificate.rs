@@ -107,6 +107,7 @@ impl Resource for SiteCertificate {
             Certificate::Existing { arn } => Err(existing::absent(arn.as_str())),
             Certificate::Request { hosted_zone } => {
                 let arn = request::request(cx).await?;
+                cx.made(&Key::Certificate);
                 if let Some(zone) = hosted_zone {
                     request::publish(cx, zone.as_str(), &arn).await?;
                 }

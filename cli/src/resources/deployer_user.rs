@@ -79,6 +79,7 @@ impl Resource for User {
             .send()
             .await
             .doing(format!("creating IAM user `{name}`"))?;
+        cx.made(&Key::DeployerUser);
         for stage in DEPLOYER_STAGES {
             attach(cx, &policy_arn(&cx.names, stage)).await?;
         }

@@ -9,6 +9,7 @@ use aws_sdk_autoscaling::types::{
     Activity, AutoScalingGroup, Instance, LifecycleState, ScalingActivityStatusCode,
 };
 use aws_sdk_ec2::types::{InstanceStateName, Reservation};
+use tokio::time::Instant;
 
 use super::{
     autoscaling::{absent, arn, group, owner},
@@ -36,6 +37,9 @@ const IN_SERVICE_LIMIT: Duration = Duration::from_mins(30);
 // A first launch may fail for a reason that passes, such as a zone without capacity, and the group
 // tries again elsewhere at once; the second failure is what a person must know of.
 const FAILED_LAUNCHES: usize = 2;
+// For so long a launch that fails for an instance profile EC2 does not know does not count: the profile
+// is new, and the group tries again (EC2 user guide, "IAM roles for Amazon EC2").
+const PROFILE_LIMIT: Duration = Duration::from_mins(5);
 // EC2 ends an instance within a minute or two; an operating system that hangs takes longer.
 const TERMINATED_LIMIT: Duration = Duration::from_mins(15);
 // A launch or a termination under way refuses changes of size.
@@ -122,7 +126,7 @@ impl Resource for TheInstance {
     }
 
     async fn wait(&self, cx: &Cx, _id: &str) -> Result<()> {
-        let failed_before = OnceLock::new();
+        let (failed_before, start) = (OnceLock::new(), Instant::now());
         wait::until(cx, &Key::Instance, IN_SERVICE_LIMIT, || async {
             let Some(group) = group(cx).await? else {
                 bail!("the Auto Scaling group `{}` is gone", cx.names.deployment())
@@ -141,6 +145,7 @@ impl Resource for TheInstance {
                 .iter()
                 .filter(|activity| failed(activity))
                 .filter(|activity| !before.contains(activity.activity_id().unwrap_or_default()))
+                .filter(|activity| !profile_unknown(activity) || start.elapsed() >= PROFILE_LIMIT)
                 .collect();
             if since.len() >= FAILED_LAUNCHES {
                 return Err(gave_up(cx, &since).into());
@@ -271,6 +276,13 @@ fn failed(activity: &Activity) -> bool {
     launch && activity.status_code().is_some_and(|status| ended.contains(status))
 }
 
+/// A launch that failed because EC2 had not heard of the instance profile.
+fn profile_unknown(activity: &Activity) -> bool {
+    const WORDS: [&str; 2] = ["Invalid IAM Instance Profile", "has no associated IAM Roles"];
+    let told = [activity.status_message(), activity.description()];
+    told.into_iter().flatten().any(|text| WORDS.iter().any(|words| text.contains(words)))
+}
+
 fn ids<'a>(activities: impl Iterator<Item = &'a Activity>) -> BTreeSet<String> {
     activities.filter_map(|activity| activity.activity_id().map(str::to_owned)).collect()
 }
@@ -305,6 +317,14 @@ mod tests {
     use super::*;
 
     fn activity(id: &str, what: &str, status: ScalingActivityStatusCode) -> Activity {
+        building(id, what, status).build()
+    }
+
+    fn building(
+        id: &str,
+        what: &str,
+        status: ScalingActivityStatusCode,
+    ) -> aws_sdk_autoscaling::types::builders::ActivityBuilder {
         Activity::builder()
             .activity_id(id)
             .auto_scaling_group_name("jitsi")
@@ -312,7 +332,15 @@ mod tests {
             .start_time(aws_sdk_autoscaling::primitives::DateTime::from_secs(0))
             .description(what)
             .status_code(status)
-            .build()
+    }
+
+    #[test]
+    fn a_launch_without_the_new_profile_is_known_by_its_words() {
+        let reason = "Value (jitsi-instance) for parameter iamInstanceProfile.name is invalid. \
+                      Invalid IAM Instance Profile name. Launching EC2 instance failed.";
+        let launch = building("1", "Launching", ScalingActivityStatusCode::Failed);
+        assert!(profile_unknown(&launch.clone().status_message(reason).build()));
+        assert!(!profile_unknown(&launch.status_message("no capacity").build()));
     }
 
     #[test]

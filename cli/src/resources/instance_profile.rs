@@ -63,6 +63,7 @@ impl Resource for Profile {
             .send()
             .await
             .doing(format!("creating instance profile `{name}`"))?;
+        cx.made(&Key::InstanceProfile);
         add_role(cx).await?;
         Ok(name)
     }

@@ -80,6 +80,7 @@ impl Resource for Gateway {
             .internet_gateway
             .and_then(|gateway| gateway.internet_gateway_id)
             .context("AWS named no internet gateway id")?;
+        cx.made(&Key::InternetGateway);
         attach(cx, &id, &vpc).await?;
         Ok(id)
     }

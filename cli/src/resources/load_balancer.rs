@@ -124,6 +124,7 @@ impl Resource for Alb {
             .load_balancers
             .and_then(|mut all| all.pop()?.load_balancer_arn)
             .context("AWS named no load balancer ARN")?;
+        cx.made(&Key::LoadBalancer);
         set_attributes(cx, &arn).await?;
         Ok(arn)
     }

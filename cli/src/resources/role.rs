@@ -83,6 +83,7 @@ impl Role {
             .send()
             .await
             .doing(format!("creating IAM role `{name}`"))?;
+        cx.made(&self.key);
         self.put_permissions(cx).await?;
         Ok(name.clone())
     }

@@ -87,6 +87,7 @@ impl Resource for Routes {
             .route_table
             .and_then(|table| table.route_table_id)
             .context("AWS named no route table id")?;
+        cx.made(&Key::RouteTable);
         create_route(cx, &id, &gateway).await?;
         Ok(id)
     }

@@ -104,6 +104,7 @@ impl Resource for SecurityGroup {
             .await
             .doing(format!("creating security group `{name}`"))?;
         let id = answer.group_id.context("AWS named no security group id")?;
+        cx.made(&self.key());
         self.allow(cx, &id, &self.wanted_rules(cx)).await?;
         Ok(id)
     }

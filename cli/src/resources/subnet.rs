@@ -120,6 +120,7 @@ impl Resource for Subnet {
             .doing(format!("creating subnet `{name}` in {zone}"))?;
         let id =
             answer.subnet.and_then(|subnet| subnet.subnet_id).context("AWS named no subnet id")?;
+        cx.made(&self.key());
         tokio::try_join!(give_public_addresses(cx, &id), associate(cx, &id, &table))?;
         Ok(id)
     }

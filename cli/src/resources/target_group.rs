@@ -132,6 +132,7 @@ impl Resource for Targets {
         let arn = group
             .and_then(|group| group.target_group_arn)
             .context("AWS named no target group ARN")?;
+        cx.made(&Key::TargetGroup);
         set_deregistration_delay(cx, &arn).await?;
         Ok(arn)
     }

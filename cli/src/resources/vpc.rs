@@ -65,6 +65,7 @@ impl Resource for Network {
             .await
             .doing(format!("creating VPC `{name}`"))?;
         let id = answer.vpc.and_then(|vpc| vpc.vpc_id).context("AWS named no VPC id")?;
+        cx.made(&Key::Vpc);
         enable_dns_names(cx, &id).await?;
         Ok(id)
     }

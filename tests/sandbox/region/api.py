@@ -11,7 +11,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
+import profile_roles
 import service_passwords
+from manners import Manners
+from manners.launches import Launches
+from manners.wire import JSON_SERVICES, error_body
 from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -27,8 +31,6 @@ from .world import World, log
 # Where policies are enforced, rights are checked and signatures are not: a translated call no longer has
 # the bytes that were signed.
 IAMRequestBase.check_signature = lambda self: None
-# Services whose answers are JSON; the others speak XML.
-JSON_SERVICES = ("acm", "events", "ssm", "logs", "tagging", "secretsmanager", "fis")
 SKEW_LIMIT = 15 * 60  # seconds between a signature's time and AWS's
 Control = Callable[[str, str, dict], dict | None]
 
@@ -46,10 +48,16 @@ class QuietHandler(MotoRequestHandler):
 class Application:
     """WSGI: /sandbox/ to the knobs, everything else to moto."""
 
-    def __init__(self, world: World, control: Control, roll: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self, world: World, control: Control, roll: Callable[[], float] = random.random,
+        manners: int | None = None,
+    ) -> None:
         self.world, self._control, self._roll = world, control, roll
+        profile_roles.install()
         service_passwords.install()
-        self._moto = RpcV2Cbor(DomainDispatcherApplication(create_backend_app))
+        # How launches go is the sandbox's own affair.
+        moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = RpcV2Cbor(Manners(moto, manners, without=(Launches,)))
 
     def __call__(self, environ, start_response):
         path = environ.get("PATH_INFO", "")
@@ -109,25 +117,7 @@ def called(environ) -> tuple[str, str]:
 
 def refuse(fault: Fault, service: str, start_response):
     """An error answer in the service's own form."""
-    message = "injected by the sandbox"
-    if service in JSON_SERVICES:
-        kind = "application/x-amz-json-1.1"
-        body = json.dumps({"__type": fault.code, "message": message})
-    elif service == "ec2":
-        kind = "text/xml"
-        body = (
-            f"<Response><Errors><Error><Code>{fault.code}</Code><Message>{message}</Message></Error></Errors>"
-            "<RequestID>sandbox</RequestID></Response>"
-        )
-    elif service == "s3":
-        kind = "application/xml"
-        body = f"<Error><Code>{fault.code}</Code><Message>{message}</Message></Error>"
-    else:
-        kind = "text/xml"
-        body = (
-            f"<ErrorResponse><Error><Type>Sender</Type><Code>{fault.code}</Code><Message>{message}</Message>"
-            "</Error><RequestId>sandbox</RequestId></ErrorResponse>"
-        )
+    kind, body = error_body(service, fault.code, "injected by the sandbox")
     headers = [("Content-Type", kind)]
     if service in JSON_SERVICES:
         headers.append(("x-amzn-errortype", fault.code))

@@ -28,6 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--control-plane", action="store_true", help="no instances, no privileges")
     parser.add_argument("--packages", type=Path, help="directory of the package repositories")
     parser.add_argument("--jitsi-repo", help="passed on to instances")
+    parser.add_argument("--manners", default=os.environ.get("MANNERS_SEED", "1"),
+                        help="seed of AWS's manners, or `off`")
     parser.add_argument("--region", default="eu-central-1", help="the region the printed settings name")
     parser.add_argument("--port", type=int, default=0, help="of the API on 127.0.0.1; 0 takes a free one")
     arguments = parser.parse_args(argv)
@@ -61,10 +63,13 @@ def up(arguments, state: RunState) -> None:
     amis.write_text(json.dumps(releases.public_images()))
     os.environ["MOTO_AMIS_PATH"] = str(amis)  # read when moto is imported
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
+    import manners
+
     from . import accounts, api
     from .plane import Plane, always_healthy
     from .pretend import PretendAgents
     from .world import World
+    from .world import log as world_log
 
     world = World(Knobs(Delays.fast() if arguments.fast else Delays()))
     executor = ThreadPoolExecutor(16, "probe")
@@ -76,7 +81,8 @@ def up(arguments, state: RunState) -> None:
         inside = None
     else:
         plane, control, inside = data_plane(arguments, state, world, executor)
-    application = api.Application(world, control)
+    application = api.Application(world, control, manners=manners.seed(arguments.manners))
+    world_log.info("AWS's manners: seed %s", arguments.manners)
     api.serve(application, local, "api-local")
     if inside is not None:
         api.serve(application, inside, "api-inside")

@@ -113,7 +113,7 @@ async fn one_changed_setting_makes_exactly_that_update() {
         assert_eq!(jitsi.run(&["plan"]).code, 3, "{what}");
         let mut writes: Vec<String> = jitsi
             .succeed(&["setup", "all"])
-            .writes()
+            .changes()
             .into_iter()
             .map(|call| call.operation)
             .collect();
@@ -123,7 +123,8 @@ async fn one_changed_setting_makes_exactly_that_update() {
     }
     jitsi.write_certificate("jitsi.example.org");
     let renewed = jitsi.succeed(&["setup", "lb"]);
-    let operations: Vec<String> = renewed.writes().into_iter().map(|call| call.operation).collect();
+    let operations: Vec<String> =
+        renewed.changes().into_iter().map(|call| call.operation).collect();
     assert_eq!(operations, ["ImportCertificate", "AddTagsToCertificate"], "to the same ARN");
 }
 

@@ -8,6 +8,7 @@ mod images; // what a failover test does, and what it may leave behind
 mod inputs; // what is refused before the first call
 mod interrupt; // Ctrl-C ends what was begun, and no more
 mod life; // nothing → complete → unchanged → changed → nothing
+mod manners; // the whole life, several times, as AWS really answers
 mod partitions; // what the deployer knows of them is what the SDKs know
 mod privileges; // the deployer's policies allow exactly what it does
 mod properties; // every property of a complete deployment, read back through the API

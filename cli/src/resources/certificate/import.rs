@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use aws_sdk_acm::{
     config::{Builder, retry::RetryConfig},
     primitives::Blob,
-    types::{CertificateSummary, KeyAlgorithm, Tag},
+    types::{CertificateSummary, Tag},
 };
 use jitsi_templates::settings::Problem;
 use pem::Pem;
@@ -79,8 +79,10 @@ pub(super) async fn compare(
     let Some(ours) = der(&files.certificate) else { return Ok(found) };
     // Type and size of the key cannot change with an import to the same ARN (ACM user guide,
     // "Reimport a certificate"): then a new one takes the place of this.
-    let imported = summary.key_algorithm().map(KeyAlgorithm::as_str);
-    if imported.is_some_and(|imported| key_algorithm(&ours).is_some_and(|ours| ours != imported)) {
+    let imported = summary.key_algorithm().map(|algorithm| spelling(algorithm.as_str()));
+    if imported.is_some_and(|imported| {
+        key_algorithm(&ours).is_some_and(|ours| spelling(&ours) != imported)
+    }) {
         return Ok(found.stale(true));
     }
     let answer = cx
@@ -107,7 +109,13 @@ fn der(certificate: &str) -> Option<Vec<u8>> {
     pem::parse(certificate).ok().map(Pem::into_contents)
 }
 
-/// The key of a certificate as ACM names it.
+/// A key algorithm in one spelling: ACM answers `RSA-2048` and `EC-prime256v1` where its API has
+/// `RSA_2048` and `EC_prime256v1` (ACM user guide, "List certificates").
+fn spelling(algorithm: &str) -> String {
+    algorithm.replace('-', "_").to_ascii_lowercase()
+}
+
+/// The key of a certificate as ACM's API names it.
 fn key_algorithm(certificate: &[u8]) -> Option<String> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     match certificate.public_key().parsed().ok()? {
@@ -125,4 +133,16 @@ fn key_algorithm(certificate: &[u8]) -> Option<String> {
 /// twin. The engine looks before it tries again.
 fn once() -> Builder {
     Builder::default().retry_config(RetryConfig::disabled())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_algorithm_is_the_same_however_acm_spells_it() {
+        assert_eq!(spelling("RSA-2048"), spelling("RSA_2048"));
+        assert_eq!(spelling("EC-prime256v1"), spelling("EC_prime256v1"));
+        assert_ne!(spelling("RSA-2048"), spelling("RSA-4096"));
+    }
 }
