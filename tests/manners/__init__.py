@@ -6,9 +6,8 @@ service takes and another refuses, throttling, failures inside under each servic
 API that goes on naming the dead. docs/aws.md, "Manners", lists them all with their sources.
 
 Which calls are hit is drawn from a seed, by the kind of thing and not by its id or the hour, so that a
-run can be repeated. A delay is counted in calls and ends by itself, that of keys and rights also after
-a minute; nothing here sleeps. `off` as seed
-is the bare emulator.
+run can be repeated. A delay is counted in calls and is over after a minute in any case; nothing here
+sleeps. `off` as seed is the bare emulator.
 
 Only the deployer's calls meet them, known by the name it gives itself. What a test does by hand, or an
 instance, is done to an account that has settled.

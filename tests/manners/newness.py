@@ -4,6 +4,7 @@ services may say that there is no such thing (EC2 user guide, "Eventual consiste
 provider had to learn to retry, kind by kind: its `internal/service/*` is the catalogue."""
 
 import re
+import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from .wire import Call, Manner, Refusal, tags_of
 
 NEW_FOR = 40  # calls of the account
+AT_MOST = 60  # seconds
 NO_GROUP = "AutoScalingGroup name not found - no such group: {id}"
 
 
@@ -110,7 +112,8 @@ class Newness(Manner):
 
     def __init__(self, dice) -> None:
         super().__init__(dice)
-        self._made: dict[str, list[tuple[Kind, str, int]]] = {}  # of an account, with the call that made it
+        # of an account, with the number of the call that made it and its time
+        self._made: dict[str, list[tuple[Kind, str, int, float]]] = {}
         self._calls = Counter()
         self._left: dict[tuple[str, str, str, str], int] = {}
 
@@ -132,7 +135,8 @@ class Newness(Manner):
             return None
         for kind in KINDS:
             if (call.service, call.action) == kind.made_by and (name := self._named(call, kind, body)):
-                self._made.setdefault(call.account, []).append((kind, name, self._calls[call.account]))
+                made = (kind, name, self._calls[call.account], time.monotonic())
+                self._made.setdefault(call.account, []).append(made)
         hidden = {
             name for kind, name in self._new(call)
             if call.service == kind.made_by[0] and call.action in kind.hidden_from
@@ -141,8 +145,9 @@ class Newness(Manner):
         return without(body, hidden) if hidden else None
 
     def _new(self, call: Call) -> list[tuple[Kind, str]]:
-        made, now = self._made.get(call.account, []), self._calls[call.account]
-        return [(kind, name) for kind, name, at in made if now - at < NEW_FOR]
+        calls, now = self._calls[call.account], time.monotonic()
+        made = self._made.get(call.account, [])
+        return [(kind, name) for kind, name, at, when in made if calls - at < NEW_FOR and now - when < AT_MOST]
 
     def _draw(self, call: Call, kind: Kind, name: str) -> bool:
         """Whether this call is one that does not know the thing."""

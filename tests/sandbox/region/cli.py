@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     up.add_argument("--control-plane", action="store_true", help="the API only: no instances, no root")
     up.add_argument("--jitsi-repo", metavar="URL", help="use this Jitsi repository, not the stand-ins'")
     up.add_argument("--port", type=int, default=0, help="of the API on 127.0.0.1")
+    up.add_argument("--manners", metavar="SEED", help="seed of AWS's manners, or `off` [MANNERS_SEED, else 1]")
     commands.add_parser("down", help="end it and remove everything it made")
     status = commands.add_parser("status", help="instances, target health, activities")
     status.add_argument("--json", action="store_true")
@@ -98,6 +99,8 @@ def bring_up(arguments, area: Path, state: RunState) -> int:
             "--cache", str(cache), "--port", str(arguments.port)]
     if arguments.fast:
         argv.append("--fast")
+    if arguments.manners:
+        argv += ["--manners", arguments.manners]
     if arguments.control_plane:
         argv.append("--control-plane")
     else:
