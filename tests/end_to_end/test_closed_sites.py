@@ -5,6 +5,7 @@ import pytest
 from workplace import DOMAIN, NAME, QUICK, REGION, Workplace, wait_for
 
 PREFIX = "/meet"
+KEY = "alias/meet"  # of the operator's own: whoever reads must be allowed to decrypt
 # Holds everything a file's language would take for its own.
 SECRET = "it's \"quoted\" / slashed \\ and longer than thirty-two characters ${x} ]]"
 JWT = f'mode = "jwt"\napp_id = "team"\nsecret_parameter = "{PREFIX}/token"\n'
@@ -14,6 +15,8 @@ ACCOUNTS = f'mode = "secure-domain"\nusers_path = "{PREFIX}/users"\n'
 @pytest.fixture(scope="module")
 def site(workplace: Workplace):
     """A deployment in token mode; gone afterwards."""
+    kms = workplace.client("kms")
+    kms.create_alias(AliasName=KEY, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
     put(workplace, "token", SECRET)
     put(workplace, "users/Ann", SECRET)
     text = f"""
@@ -46,7 +49,7 @@ drain = "10s"
 
 def put(workplace: Workplace, name: str, value: str) -> None:
     ssm = workplace.client("ssm")
-    ssm.put_parameter(Name=f"{PREFIX}/{name}", Value=value, Type="SecureString", Overwrite=True)
+    ssm.put_parameter(Name=f"{PREFIX}/{name}", Value=value, Type="SecureString", KeyId=KEY, Overwrite=True)
 
 
 def test_a_token_site_meets_and_refuses_strangers(site: Workplace):

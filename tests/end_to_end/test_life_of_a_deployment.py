@@ -4,6 +4,7 @@ told in order. Every chapter leaves one healthy instance, where the next one beg
 import json
 import subprocess
 import sys
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -211,6 +212,17 @@ def test_debian_12_serves_as_debian_13_does(workplace):
     workplace.client("ec2").reboot_instances(InstanceIds=[instance])
     wait_for("another init", lambda: started(workplace, instance) not in ("", before), 60)
     healed(workplace, instance)
+
+
+def test_nobody_was_refused_and_the_instance_may_do_nothing_it_never_did(workplace):
+    """Every call of all chapters was weighed against the policies of who made it."""
+    account = workplace.client("sts").get_caller_identity()["Account"]
+    with urllib.request.urlopen(f"{workplace.aws['endpoint_url']}/strict/{account}") as answer:
+        told = json.load(answer)
+    assert told["refused"] == []
+    systems_manager = ("ssmmessages:", "ec2messages:", "ssm:UpdateInstanceInformation")  # its agent is imitated
+    unused = [grant.split(": ", 1)[1] for grant in told["unused_by_roles"][f"{NAME}-instance"]]
+    assert [grant for grant in unused if not grant.startswith(systems_manager)] == []
 
 
 def test_deleted_means_nothing_is_left(workplace, before):

@@ -195,11 +195,13 @@ class Asking:
         self.ask("ec2:CreateTags", self.arn("ec2", kind, name), kind, context=context)
 
     def autoscaling(self):
-        name = self.p.get("AutoScalingGroupName")
-        if not reference.types(self.action) or name is None:
+        tags = self.p.get("Tags", [])
+        # CreateOrUpdateTags and DeleteTags name the group in each tag.
+        name = self.p.get("AutoScalingGroupName") or (tags and tags[0].get("ResourceId"))
+        if not reference.types(self.action) or not name:
             self.plain()
             return
-        tags = self.request_tags(self.p.get("Tags", []))
+        tags = self.request_tags(tags)
         group = self.arn("autoscaling", "autoScalingGroup", "uuid", name)
         self.ask(self.action, group, "autoScalingGroup", context=tags)
         template = self.p.get("LaunchTemplate")
@@ -373,7 +375,8 @@ class Asking:
             if self.p.get("Tagging"):  # S3 API, PutObject: x-amz-tagging
                 self.ask("s3:PutObjectTagging", f"{bucket}/{self.p['Key']}", "object")
         else:
-            self.ask(self.action, bucket, "bucket")
+            prefix = {"s3:prefix": [self.p["Prefix"]]} if "Prefix" in self.p else {}
+            self.ask(self.action, bucket, "bucket", context=prefix)
 
     def route53(self):
         zone = self.p.get("HostedZoneId") or self.p.get("Id")
@@ -422,6 +425,11 @@ class Asking:
         elif operation in ("GetParameter", "GetParametersByPath"):
             name = (self.p.get("Name") or self.p.get("Path")).strip("/")
             self.ask(self.action, self.arn("ssm", "parameter", name), "parameter")
+            if self.p.get("WithDecryption"):
+                # Systems Manager user guide, "How Parameter Store uses KMS"
+                for parameter, key in self.things.encrypted_parameters(name):
+                    named = {"kms:EncryptionContext:PARAMETER_ARN": [self.arn("ssm", "parameter", parameter)]}
+                    self.ask("kms:Decrypt", key, "key", context=named)
         else:
             self.plain()
 

@@ -1,8 +1,8 @@
 """The layer before the emulator: reads every request, refuses what AWS would refuse, and remembers which
 calls were made and which grants let them pass. `GET /strict/<account>` tells it.
 
-Rights are asked of IAM users, with the policies they have at that moment; the emulator's root and the
-sessions the tests begin with may do everything, as an administrator may.
+Rights are asked of IAM users and of instances with a role, with the policies they have at that moment; the
+emulator's root, the sessions the tests begin with and whoever was granted everything are administrators.
 """
 
 import json
@@ -10,10 +10,12 @@ import sys
 import threading
 import traceback
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 import cbor2
 from moto.iam.models import get_account_id_from, iam_backends
+from moto.sts.models import sts_backends
 
 from . import asks, call, documents, managed, policies, wellformed
 
@@ -21,11 +23,19 @@ DENIED = {"ec2": "UnauthorizedOperation", "query": "AccessDenied", "rest-xml": "
 MALFORMED = {"ec2": "InvalidParameterValue", "query": "ValidationError", "rest-xml": "InvalidRequest"}
 
 
-class Strict:
-    """WSGI middleware."""
+@dataclass
+class Principal:
+    """Whoever calls, with name and document of every policy."""
 
-    def __init__(self, app):
-        self.app = app
+    arn: str
+    policies: list
+
+
+class Strict:
+    """WSGI middleware; `rights` says whether policies count at the moment."""
+
+    def __init__(self, app, rights=lambda: True):
+        self.app, self.rights = app, rights
         self.lock = threading.Lock()
         self.calls = defaultdict(Counter)
         self.used = defaultdict(set)
@@ -59,16 +69,15 @@ class Strict:
             with self.lock:
                 self.refused[account].append(message)
             return made.protocol, 400, MALFORMED.get(made.protocol, "ValidationException"), message
-        user = iam_backends[account]["aws"].get_user_from_access_key_id(made.key)
-        if user is None:
+        who = principal(account, made.key)
+        if not self.rights() or who is None or policies.allow_everything(who.policies):
             return None
-        held = policies_of(account, user)
         for ask in asks.asks(made, account):
-            allowing = policies.allowing(held, ask.action, ask.resource, ask.context)
+            allowing = policies.allowing(who.policies, ask.action, ask.resource, ask.context)
             if not allowing:
                 context = ", ".join(f"{key}={value}" for key, value in sorted(ask.context.items()))
                 message = (
-                    f"User: {user.arn} is not authorized to perform: {ask.action} on resource: {ask.resource} "
+                    f"User: {who.arn} is not authorized to perform: {ask.action} on resource: {ask.resource} "
                     f"because no identity-based policy allows the {ask.action} action"
                 )
                 with self.lock:
@@ -79,12 +88,11 @@ class Strict:
         return None
 
     def told(self, account):
-        """What was called, what was refused, which grants of the account's users nothing used, and which
-        were decided upon (`managed`) but are none."""
-        granted = set()
-        for user in iam_backends[account]["aws"].users.values():
-            for policy, document in policies_of(account, user):
-                granted.update(policies.grants(policy, document))
+        """What was called, what was refused, which grants of the account's users and of each role nothing
+        used, and which were decided upon (`managed`) but are none."""
+        backend = iam_backends[account]["aws"]
+        granted = granted_to(account, list(backend.users.values()))
+        roles = {role.name: granted_to(account, [role]) for role in list(backend.roles.values())}
         decided = {
             action
             for decisions in managed.POLICIES.values()
@@ -97,13 +105,37 @@ class Strict:
                 "calls": dict(self.calls[account]),
                 "refused": list(self.refused[account]),
                 "unused": sorted(each.told() for each in granted - self.used[account]),
+                "unused_by_roles": {
+                    name: sorted(each.told() for each in granted - self.used[account])
+                    for name, granted in roles.items()
+                },
             }
 
 
-def policies_of(account, user):
-    """Name and document of every policy a user has."""
-    held = [(name, json.loads(text)) for name, text in user.policies.items()]
-    for policy in list(user.managed_policies.values()):
+def principal(account, key):
+    """The user or role whose key this is; None for the emulator's root."""
+    if user := iam_backends[account]["aws"].get_user_from_access_key_id(key):
+        return Principal(user.arn, policies_of(account, user))
+    if session := sts_backends[account]["aws"].get_assumed_role_from_access_key(key):
+        roles = iam_backends[account]["aws"].roles.values()
+        role = next((each for each in roles if each.arn == session.role_arn), None)
+        return Principal(session.arn, policies_of(account, role) if role else [])
+    return None
+
+
+def granted_to(account, entities):
+    return {
+        each
+        for entity in entities
+        for policy, document in policies_of(account, entity)
+        for each in policies.grants(policy, document)
+    }
+
+
+def policies_of(account, entity):
+    """Name and document of every policy a user or role has."""
+    held = [(name, json.loads(text)) for name, text in entity.policies.items()]
+    for policy in list(entity.managed_policies.values()):
         version = next(each for each in policy.versions if each.version_id == policy.default_version_id)
         held.append((policy.name, json.loads(version.document)))
     return held

@@ -48,6 +48,14 @@ def grant(policy, statement, action):
     return Grant(policy, action, tuple(sorted(listed(statement["Resource"]))), condition)
 
 
+def allow_everything(documents):
+    """Whether somebody is an administrator: one statement that allows all, and nothing is denied."""
+    every = [statement for _, document in documents for statement in statements(document)]
+    return all(each["Effect"] == "Allow" for each in every) and any(
+        "*" in listed(each["Action"]) and "*" in listed(each["Resource"]) and not each.get("Condition") for each in every
+    )
+
+
 @cache
 def pattern(text, fold=False):
     """`*` and `?`, nothing else."""

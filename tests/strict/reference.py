@@ -3,6 +3,7 @@ condition keys each action knows.
 """
 
 import json
+import re
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,8 +41,15 @@ def keys(name, kind):
 
 def knows(name, kind, key):
     """Whether a key has a value there: `aws:ResourceTag/team` is `aws:ResourceTag/${TagKey}`."""
-    known = {each.lower().split("/")[0] for each in keys(name, kind)}
-    return key.lower().split("/")[0] in known or key.lower().startswith(GLOBAL)
+    key = key.lower()
+    return key.startswith(GLOBAL) or any(key_pattern(each).fullmatch(key) for each in keys(name, kind))
+
+
+@cache
+def key_pattern(key):
+    """The reference writes what differs from case to case as `${TagKey}`, `<key>` or `tag-key`."""
+    fixed, _, differs = re.sub(r"\$\{.*\}|<.*>|(?<=/)tag-key", "\0", key.lower()).partition("\0")
+    return re.compile(re.escape(fixed) + (".+" if len(fixed) < len(key) else ""))
 
 
 # Keys every request has (IAM user guide, "AWS global condition context keys").

@@ -106,6 +106,21 @@ def test_conditions():
         policies.holds({"NumericEquals": {"k": "1"}}, {"k": ["1"]})
 
 
+def test_an_administrator_is_known():
+    assert policies.allow_everything([("p", {"Statement": [allow("*")]})])
+    assert not policies.allow_everything([])
+    assert not policies.allow_everything([("p", {"Statement": [allow("*", condition={"Null": {"aws:sourceIp": "true"}})]})])
+    assert not policies.allow_everything([("p", {"Statement": [allow("ec2:*"), allow("s3:*", "*")]})])
+
+
+def test_keys_that_differ_from_case_to_case_are_known():
+    assert reference.knows("kms:Decrypt", "key", "kms:EncryptionContext:PARAMETER_ARN")
+    assert reference.knows("ssm:GetParameter", "parameter", "ssm:resourceTag/team")
+    assert reference.knows("s3:ListBucket", "bucket", "s3:prefix")
+    assert not reference.knows("sns:Publish", "topic", "s3:prefix")
+    assert not reference.knows("kms:Decrypt", "key", "kms:ViaServices")
+
+
 def test_a_deny_wins():
     both = [("p", {"Statement": [allow("ec2:*"), {"Effect": "Deny", "Action": "ec2:DeleteVpc", "Resource": "*"}]})]
     assert policies.allowing(both, "ec2:DescribeVpcs", "*", {})

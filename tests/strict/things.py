@@ -6,6 +6,8 @@ from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 from moto.fis.models import fis_backends
 from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
+from moto.ssm.models import ssm_backends
 
 
 class Things:
@@ -60,6 +62,16 @@ class Things:
         known = {"user": backend.users, "role": backend.roles, "instance-profile": backend.instance_profiles}[kind]
         found = known.get(name) or next((each for each in known.values() if each.name == name), None)
         return found.arn if found else f"arn:aws:iam::{self.account}:{kind}/jitsi-aws/{name}"
+
+    def encrypted_parameters(self, path):
+        """Name and key's ARN of the parameter called `path`, and of those under it, that a key of the
+        account's own encrypts. AWS's own key lets everybody in the account who may read the parameter."""
+        parameters = ssm_backends[self.account][self.region]._parameters
+        for name in list(parameters.keys()):
+            latest, name = parameters[name][-1], name.strip("/")
+            own = latest.parameter_type == "SecureString" and latest.keyid != "alias/aws/ssm"
+            if own and (name == path or name.startswith(path + "/")):
+                yield name, kms_backends[self.account][self.region].describe_key(latest.keyid).arn
 
     def role_of_profile(self, arn_or_name):
         name = arn_or_name.rsplit("/", 1)[-1]

@@ -1,9 +1,7 @@
-"""The account's administrator, and whether policies count."""
+"""The account's administrator."""
 
 import json
 
-from moto import settings
-from moto.core.responses import ActionAuthenticatorMixin
 from moto.iam import iam_backends
 
 from .world import World
@@ -19,10 +17,3 @@ def administrator(world: World) -> tuple[str, str]:
     backend.put_user_policy(ADMINISTRATOR, "everything", json.dumps(EVERYTHING))
     key = backend.create_access_key(user_name=ADMINISTRATOR)
     return key.access_key_id, key.secret_access_key
-
-
-def enforce(on: bool) -> dict:
-    """Switches moto's check of policies on or off."""
-    settings.INITIAL_NO_AUTH_ACTION_COUNT = 0.0 if on else float("inf")
-    ActionAuthenticatorMixin.request_count = 0
-    return {"enforced": on}

@@ -1,5 +1,5 @@
-"""The AWS API on HTTP: moto behind one lock, with faults and latency on request, and the sandbox's own
-knobs beside it under /sandbox/."""
+"""The AWS API on HTTP: moto behind one lock and what AWS checks of every call, with faults and latency on
+request, and the sandbox's own knobs beside it under /sandbox/."""
 
 import io
 import json
@@ -16,21 +16,18 @@ import service_passwords
 from manners import Manners
 from manners.launches import Launches
 from manners.wire import JSON_SERVICES, error_body
-from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
 from rpc_v2_cbor import RpcV2Cbor
+from strict.layer import Strict
 from werkzeug.serving import make_server
 
 from .knobs import Fault
 from .world import World, log
 
-# Where policies are enforced, rights are checked and signatures are not: a translated call no longer has
-# the bytes that were signed.
-IAMRequestBase.check_signature = lambda self: None
 SKEW_LIMIT = 15 * 60  # seconds between a signature's time and AWS's
 Control = Callable[[str, str, dict], dict | None]
 
@@ -56,8 +53,8 @@ class Application:
         profile_roles.install()
         service_passwords.install()
         # How launches go is the sandbox's own affair.
-        moto = DomainDispatcherApplication(create_backend_app)
-        self._moto = RpcV2Cbor(Manners(moto, manners, without=(Launches,)))
+        moto = Manners(DomainDispatcherApplication(create_backend_app), manners, without=(Launches,))
+        self._strict = Strict(RpcV2Cbor(moto), rights=lambda: world.knobs.policies_count)
 
     def __call__(self, environ, start_response):
         path = environ.get("PATH_INFO", "")
@@ -77,7 +74,7 @@ class Application:
                     return refuse(fault, service, start_response)
         # moto is not written for threads.
         with self.world.lock:
-            return list(self._moto(environ, start_response))
+            return list(self._strict(environ, start_response))
 
     def _knobs(self, environ, start_response, path: str):
         try:

@@ -63,6 +63,7 @@ class Knobs:
     zones_out: set[str] = field(default_factory=set)
     api_latency: float = 0.0  # seconds added to every answer
     clock_ahead: float = 0.0  # seconds AWS's clock is ahead of the instances'
+    policies_count: bool = True  # users and instance roles may do what their policies allow
 
     def change_delays(self, changes: dict) -> None:
         """Sets the named delays; an unknown name is an error."""
@@ -79,4 +80,5 @@ class Knobs:
             "zones_out": sorted(self.zones_out),
             "api_latency": self.api_latency,
             "clock_ahead": self.clock_ahead,
+            "policies_count": self.policies_count,
         }

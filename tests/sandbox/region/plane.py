@@ -9,7 +9,6 @@ from moto.ec2.models import elastic_ip_addresses, elastic_network_interfaces
 from moto.elbv2 import elbv2_backends
 
 from . import groups_api
-from .accounts import enforce
 from .addresses import PublicAddresses
 from .alarms import Alarms
 from .balancers import Balancers
@@ -112,7 +111,8 @@ class Plane:
                     knobs.faults = [Fault(**fault) for fault in body["faults"]]
                     return knobs.as_dict()
                 case ("PUT", ["iam"]):
-                    return enforce(bool(body["enforced"]))
+                    knobs.policies_count = bool(body["enforced"])
+                    return knobs.as_dict()
                 case ("PUT", ["zones", zone]):
                     (knobs.zones_out.add if body["out"] else knobs.zones_out.discard)(zone)
                     log.info("zone %s is %s", zone, "out" if body["out"] else "back")

@@ -37,7 +37,7 @@ from region.plane import Plane  # noqa: E402
 from region.world import World  # noqa: E402
 
 SERVICES = ["ec2", "autoscaling", "elbv2", "sns", "events", "cloudwatch", "ssm", "iam", "sts", "acm",
-            "fis", "resourcegroupstaggingapi"]
+            "fis", "resourcegroupstaggingapi", "kms"]
 
 
 class Inline(Executor):
@@ -71,11 +71,14 @@ class Sandbox:
     def client(self, service: str):
         """A client of the service; making one is slow, so each is made once."""
         if service not in self._clients:
-            self._clients[service] = self._make_client(service)
+            self._clients[service] = self.client_of(service)
         return self._clients[service]
 
-    def _make_client(self, service: str):
-        client = boto3.client(service, region_name="eu-central-1", endpoint_url="http://sandbox.test")
+    def client_of(self, service: str, **credentials: str):
+        """A client with other credentials than the account's own."""
+        client = boto3.client(
+            service, region_name="eu-central-1", endpoint_url="http://sandbox.test", **credentials
+        )
         client.meta.events.register(f"before-send.{client.meta.service_model.service_id.hyphenize()}",
                                     self._answer)
         return client

@@ -324,25 +324,6 @@ def test_names_lead_to_the_balancer_in_both_places(region):
     assert inside["StandardOutputContent"].strip() in region.balancer_addresses()
 
 
-def test_policies_count_for_the_instance_role_when_enforced(region):
-    region.steady()
-    region.knob("PUT", "iam", {"enforced": True})
-    try:
-        import boto3
-        from botocore.exceptions import ClientError
-
-        admin = boto3.client(
-            "iam", region_name="eu-central-1", endpoint_url=region.known["endpoint"],
-            aws_access_key_id=region.known["access_key_id"],
-            aws_secret_access_key=region.known["secret_access_key"],
-        )
-        assert admin.list_roles()["Roles"]
-        with pytest.raises(ClientError):
-            region.site.client("iam").list_roles()
-    finally:
-        region.knob("PUT", "iam", {"enforced": False})
-
-
 def test_down_finds_everything_after_a_killed_supervisor(tmp_path):
     """The worst end: nobody cleaned up, the instances live on."""
     lone = Region.__new__(Region)

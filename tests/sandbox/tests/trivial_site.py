@@ -136,6 +136,9 @@ class TrivialSite:
     def _role(self) -> None:
         iam = self.client("iam")
         iam.create_role(RoleName=self.name, AssumeRolePolicyDocument=json.dumps(TRUST))
+        may = {"Effect": "Allow", "Action": "autoscaling:CompleteLifecycleAction", "Resource": "*"}
+        iam.put_role_policy(RoleName=self.name, PolicyName="hook", PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [may]}))
         iam.create_instance_profile(InstanceProfileName=self.name)
         iam.add_role_to_instance_profile(InstanceProfileName=self.name, RoleName=self.name)
 
