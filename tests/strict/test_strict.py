@@ -1,6 +1,7 @@
 """That the strict layer can say no."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from moto.core.utils import get_service_model
@@ -47,6 +48,14 @@ def test_what_aws_takes_is_taken():
     assert wellformed.problems(made("ec2", "CreateVpc", CidrBlock="10.0.0.0/16")) == []
     assert wellformed.problems(made("ec2", "CreateSecurityGroup", GroupName="sgx-alb", Description="x")) == []
     assert wellformed.problems(made("iam", "CreateUser", UserName="jitsi", Path="/jitsi-aws/")) == []
+
+
+def test_times_are_parameters_too():
+    now = datetime.now(UTC)
+    asked = {"Namespace": "jitsi", "MetricName": "Participants", "Period": 60, "StartTime": now, "EndTime": now}
+    assert wellformed.problems(made("cloudwatch", "GetMetricStatistics", **asked)) == []
+    del asked["EndTime"]
+    assert "EndTime" in "; ".join(wellformed.problems(made("cloudwatch", "GetMetricStatistics", **asked)))
 
 
 def put(*statements):

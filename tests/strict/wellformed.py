@@ -20,7 +20,7 @@ def problems(call):
     shape = call.model.input_shape
     if shape is None:
         return []
-    # Streams are opaque, times come parsed.
+    # Streams are opaque.
     report = ParamValidator().validate(readable(call.parameters, shape), shape)
     found = [report.generate_report()] if report.has_errors() else []
     found += values(call.parameters, shape, call.operation)
@@ -34,7 +34,7 @@ def readable(value, shape):
         return {
             name: readable(each, shape.members[name])
             for name, each in value.items()
-            if each is not None and name in shape.members and shape.members[name].type_name != "timestamp"
+            if each is not None and name in shape.members
         }
     if shape.type_name == "list" and isinstance(value, list):
         return [readable(each, shape.member) for each in value]
