@@ -109,15 +109,14 @@ async fn private_ports(system: &dyn System) -> Result<String> {
     Ok("on loopback only".to_owned())
 }
 
-/// Tried, not read from rules; only on the instance that an agent has configured in this boot. Elsewhere
-/// the address belongs to whatever machine this is, and nothing is sent to it.
+/// Tried, not read from rules; only on the very instance that an agent has configured. Elsewhere the
+/// address belongs to whatever machine this is, and nothing is sent to it.
 async fn metadata(root: &Path, system: &dyn System, instance_id: &str) -> Result<String> {
     ensure!(root == Path::new("/"), "not tried: {} is no instance's root", root.display());
-    let progress = Progress::of_this_boot(system)?;
     ensure!(
-        progress.is_some_and(|progress| progress.instance_id == instance_id)
+        Progress::owner(system)?.is_some_and(|owner| owner == instance_id)
             && system.exists(Path::new(layout::METADATA_RULES)),
-        "not tried: no agent has configured this machine since it booted"
+        "not tried: no agent has configured this instance"
     );
     let (host, port) = imds::endpoint();
     let connect = format!("exec 3<>/dev/tcp/{host}/{port}");
@@ -201,13 +200,10 @@ mod tests {
         let never = Fake::default();
         let without_rules = configured();
         without_rules.remove(Path::new(layout::METADATA_RULES)).unwrap();
-        let another_boot = configured();
-        another_boot.put("/proc/sys/kernel/random/boot_id", "another");
         for (what, root, system, instance) in [
             ("a machine without an agent", ROOT, never, "i-1"),
             ("one that is not configured", ROOT, without_rules, "i-1"),
             ("an image of one", ROOT, configured(), "i-2"),
-            ("an agent that has not run in this boot", ROOT, another_boot, "i-1"),
             ("a folder", "/tmp/x", configured(), "i-1"),
         ] {
             let error = metadata(Path::new(root), &system, instance).await.unwrap_err();

@@ -60,6 +60,11 @@ impl Progress {
         Ok(kept.filter(|kept| kept.boot_id == boot_id))
     }
 
+    /// The instance an agent worked on here, in whatever boot.
+    pub fn owner(system: &dyn System) -> Result<Option<String>> {
+        Ok(read(system)?.map(|kept| kept.instance_id))
+    }
+
     /// What an earlier process of this instance left, else a beginning.
     pub fn load(system: &dyn System, instance_id: &str) -> Result<Self> {
         let kept = read(system)?;

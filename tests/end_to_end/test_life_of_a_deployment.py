@@ -48,6 +48,8 @@ def test_stages_one_by_one_make_a_site_that_meets(workplace: Workplace, before):
     report = workplace.probe()
     steps = {step["name"]: step["detail"] for step in report["steps"]}
     assert ":443" in steps["connect"] and "udp/10000" in steps["media"]
+    assert report["audio"]["packets"] and not report["audio"]["lost"], "participants hear each other"
+    assert "UDP" in workplace.outside("probe", "--udp-blocked", expect=4).stdout
 
 
 def test_second_run_changes_nothing(workplace):

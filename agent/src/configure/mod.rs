@@ -296,7 +296,9 @@ pub(crate) mod tests {
             let ran = self.system.ran();
             ran.into_iter()
                 .filter(|line| line.contains("restart") || line.contains("reload-or"))
-                .filter(|line| !line.ends_with(layout::METADATA_UNIT))
+                .filter(|line| {
+                    ![layout::METADATA_UNIT, units::SYSCTL].iter().any(|u| line.ends_with(u))
+                })
                 .collect()
         }
 

@@ -14,6 +14,9 @@ use crate::system::{Command, System};
 /// A Java service that does not stop is killed by systemd after 90 s.
 const LIMIT: Duration = Duration::from_secs(150);
 
+/// Applies `/etc/sysctl.d`, at boot and here.
+pub(super) const SYSCTL: &str = "systemd-sysctl";
+
 /// The service behind a consumer.
 fn of(consumer: Consumer) -> Option<Component> {
     match consumer {
@@ -33,10 +36,11 @@ fn of(consumer: Consumer) -> Option<Component> {
 /// Kernel settings, units and swap, before any service is touched.
 pub(super) async fn settle(system: &dyn System, told: &BTreeSet<Consumer>) -> Result<()> {
     if told.contains(&Consumer::Sysctl) {
-        let command = Command::new("sysctl", ["--quiet", "--system"]);
+        // By systemd, which may: the agent's own unit keeps it from the kernel's settings.
+        let command = Command::new("systemctl", ["restart", SYSCTL]).limit(LIMIT);
         let output = system.run(&command).await?;
         if !output.ok() {
-            // A container may not set the host's buffers: media then loses packets under load only.
+            // Media then loses packets under load only; `doctor` looks at the buffer.
             tracing::warn!("`{command}`: {}", output.last_words());
         }
     }
