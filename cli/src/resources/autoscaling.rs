@@ -48,6 +48,11 @@ pub(super) fn absent(error: &AwsError) -> bool {
     error.is(&["ValidationError"]) && WORDS.iter().any(|words| error.message.contains(words))
 }
 
+/// Whether a hook waits for no answer about an instance: it was told, or has run out.
+pub(super) fn no_action(error: &AwsError) -> bool {
+    error.is(&["ValidationError"]) && error.message.contains("No active Lifecycle Action found")
+}
+
 /// A lifecycle hook as it should be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Hook {

@@ -1,7 +1,11 @@
 //! The one instance: the group's size. Making it is asking for one and waiting until a meeting was
 //! held on it; deleting it is asking for none and waiting until it is gone.
 
-use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
 use async_trait::async_trait;
@@ -14,6 +18,7 @@ use tokio::time::Instant;
 use super::{
     autoscaling::{absent, arn, group, owner},
     ec2::{filter, on_ours},
+    hopeless,
 };
 use crate::{
     aws::{Answer, AwsError},
@@ -66,6 +71,7 @@ impl Resource for TheInstance {
             .on([arn(names)])
             .on_ours(names),
             on_ours(names, &["ec2:TerminateInstances"]),
+            hopeless::permission(names),
         ]
     }
 
@@ -127,6 +133,7 @@ impl Resource for TheInstance {
 
     async fn wait(&self, cx: &Cx, _id: &str) -> Result<()> {
         let (failed_before, start) = (OnceLock::new(), Instant::now());
+        let given_up = Mutex::new(BTreeSet::new());
         wait::until(cx, &Key::Instance, IN_SERVICE_LIMIT, || async {
             let Some(group) = group(cx).await? else {
                 bail!("the Auto Scaling group `{}` is gone", cx.names.deployment())
@@ -138,6 +145,12 @@ impl Resource for TheInstance {
             {
                 return Ok(Progress::Ready(()));
             }
+            let given_up = {
+                let ended = hopeless::give_up(cx, &group).await?;
+                let mut given_up = given_up.lock().unwrap_or_else(PoisonError::into_inner);
+                given_up.extend(ended);
+                given_up.len()
+            };
             let activities = activities(cx).await?;
             let before = failed_before
                 .get_or_init(|| ids(activities.iter().filter(|activity| failed(activity))));
@@ -147,7 +160,7 @@ impl Resource for TheInstance {
                 .filter(|activity| !before.contains(activity.activity_id().unwrap_or_default()))
                 .filter(|activity| !profile_unknown(activity) || start.elapsed() >= PROFILE_LIMIT)
                 .collect();
-            if since.len() >= FAILED_LAUNCHES {
+            if since.len() >= FAILED_LAUNCHES + given_up {
                 return Err(gave_up(cx, &since).into());
             }
             Ok(Progress::Pending(state(instances, activities.first())))

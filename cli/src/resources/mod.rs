@@ -6,6 +6,7 @@ mod bucket_properties;
 mod ec2;
 mod elbv2;
 mod elf;
+mod hopeless;
 mod iam;
 mod image;
 mod monitoring;

@@ -4,6 +4,7 @@
 mod drift; // what was changed by hand is mended
 mod faults; // lost answers, refusals, kills: the next run goes on
 mod harm;
+mod held; // an instance that tries on in vain
 mod images; // what a failover test does, and what it may leave behind
 mod inputs; // what is refused before the first call
 mod interrupt; // Ctrl-C ends what was begun, and no more

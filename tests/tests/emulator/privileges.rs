@@ -11,7 +11,7 @@ use jitsi_aws_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::{drift, harm, images};
+use crate::{drift, harm, held, images};
 
 /// Allowed, but not seen here: the emulator is too quick for the call to be needed.
 const UNSEEN: [(&str, &str); 5] = [
@@ -41,6 +41,7 @@ async fn the_deployer_may_do_exactly_what_it_does() {
             + "[instance]\ntype = \"c7i.xlarge\"\n[meetings]\ndrain = \"20m\"\n[network]\nssh_from = [\"198.51.100.0/24\"]\n"
     });
     jitsi.write_certificate("jitsi.example.org");
+    held::hold(&sdk).await; // ended, for its recipe is no more
     for stage in ["instances", "lb", "monitoring"] {
         jitsi.succeed(&["setup", stage]);
     }
