@@ -17,6 +17,11 @@ const PACKET_RATE: f64 = 20.0;
 /// Fewer datagrams a second than even a silent pair that talks past the bridge sends to keep its way open
 /// (7 to 10): nobody is there, whoever is still counted.
 const STILL_RATE: f64 = 3.0;
+/// Packets a second from which on somebody is inside though no media flows through the bridge: a pair that
+/// talks past it sends 7, and every restart but nginx's ends its meeting as any other.
+const PAIR_PACKETS: f64 = 3.0;
+/// The same in datagrams received, of which a pair sends 7 to 10.
+const PAIR_DATAGRAMS: f64 = 5.0;
 /// What the agent's own meeting may add to either rate, for as long as the bridge shows it.
 const PROBE_RATE: f64 = 30.0;
 /// Datagrams a second received by the machine that mean the same, when the bridge gives no figures.
@@ -31,7 +36,8 @@ pub struct Crowd {
     /// The newest count that is older than [`WINDOW`], and those since.
     counts: Vec<(Instant, u64)>,
     still: Option<bool>,
-    flowed: Option<Instant>,
+    inside: Option<bool>,
+    seen: Option<Instant>,
 }
 
 impl Crowd {
@@ -54,20 +60,27 @@ impl Crowd {
             Some(rate) => Some(rate >= PACKET_RATE + ours),
             None => received.map(|rate| rate >= DATAGRAM_RATE + ours),
         };
-        if flows == Some(true) {
-            self.flowed = Some(now);
+        let pair = packets.map(|rate| (rate, PAIR_PACKETS));
+        let pair = pair.or(received.map(|rate| (rate, PAIR_DATAGRAMS)));
+        self.inside = pair.map(|(rate, least)| {
+            // In between it may be our own meeting alone, and says nothing new.
+            rate >= least + ours || (rate >= least && self.inside == Some(true))
+        });
+        if self.inside == Some(true) {
+            self.seen = Some(now);
         }
         flows
+    }
+
+    /// Whether somebody is inside, whose media may flow past the bridge, or was a moment ago: media stops
+    /// while the bridge stalls, and people stay. Also while that cannot be known.
+    pub fn is_anybody_inside(&self, now: Instant) -> bool {
+        self.inside.unwrap_or(true) || self.seen.is_some_and(|seen| now < seen + STALL)
     }
 
     /// Whether at the last look nothing moved at all: whoever the bridge still counts has gone.
     pub fn is_still(&self) -> Option<bool> {
         self.still
-    }
-
-    /// Whether media flowed a moment ago: it stops while the bridge stalls, and people stay.
-    pub fn flowed_lately(&self, now: Instant) -> bool {
-        self.flowed.is_some_and(|flowed| now < flowed + STALL)
     }
 
     fn datagram_rate(&mut self, now: Instant, datagrams: Option<u64>) -> Option<f64> {
@@ -150,8 +163,8 @@ mod tests {
         assert_eq!(crowd.look(start + WINDOW, None, Some(500), false), Some(true));
         let stalled = start + 3 * WINDOW;
         assert_eq!(crowd.look(stalled, None, Some(500), false), Some(false));
-        assert!(crowd.flowed_lately(start + WINDOW + Duration::from_secs(19)));
-        assert!(!crowd.flowed_lately(start + WINDOW + STALL));
+        assert!(crowd.is_anybody_inside(start + WINDOW + Duration::from_secs(19)));
+        assert!(!crowd.is_anybody_inside(start + WINDOW + STALL));
     }
 
     #[test]
@@ -188,6 +201,35 @@ mod tests {
         {
             let seen = Crowd::default().look(now, Some(&rates(download, upload)), None, true);
             assert_eq!(seen, Some(people), "{download}/{upload}");
+        }
+    }
+
+    #[test]
+    fn a_pair_past_the_bridge_is_inside_also_while_our_own_meeting_runs() {
+        let rates = |download, upload| Traffic {
+            packet_rate_download: Some(download),
+            packet_rate_upload: Some(upload),
+            ..Traffic::default()
+        };
+        let (mut crowd, start) = (Crowd::default(), Instant::now());
+        let mut look = |second, (download, upload), probing| {
+            let now = start + Duration::from_secs(second);
+            crowd.look(now, Some(&rates(download, upload)), None, probing);
+            crowd.is_anybody_inside(now)
+        };
+        assert!(!look(0, (0.0, 0.0), false));
+        assert!(!look(1, (4.0, 4.0), true), "our own meeting");
+        assert!(look(20, (6.0, 1.0), false));
+        assert!(look(60, (6.0, 1.0), true), "no look without our own meeting since");
+        assert!(look(61, (0.0, 0.0), false), "a moment ago");
+        assert!(!look(81, (0.0, 0.0), false));
+        // While the bridge says nothing.
+        let (mut crowd, mut datagrams) = (Crowd::default(), 0);
+        for second in 0..30 {
+            datagrams += if second < 10 { 8 } else { 0 };
+            let now = start + Duration::from_secs(second);
+            crowd.look(now, None, Some(datagrams), false);
+            assert_eq!(crowd.is_anybody_inside(now), second < 12 + STALL.as_secs());
         }
     }
 

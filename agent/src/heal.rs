@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::health::Component;
 use crate::patience::{
-    CURED_AFTER, FAILED_MEETINGS, LONGEST_PAUSE, LONGEST_PAUSE_OF_THE_DEAD, SETTLING, affected_by,
-    remedy,
+    CURED_AFTER, FAILED_MEETINGS, LONGEST_PAUSE, LONGEST_PAUSE_OF_THE_DEAD, SETTLING, STARTING,
+    affected_by, remedy,
 };
 
 /// What is wrong.
@@ -20,13 +20,13 @@ use crate::patience::{
 pub struct Symptoms {
     /// Components that are not well.
     pub ill: Vec<Component>,
-    /// Those among them that nobody listens for any more.
+    /// Those among them that do not run: nobody listens for them, and no process is left.
     pub dead: Vec<Component>,
     /// The step at which the newest meeting failed, once per attempt.
     pub meeting: Option<StepName>,
     /// Whether it failed on the way to the bridge, which answers on this machine: no restart mends that.
     pub network: bool,
-    /// Whether people's media flows.
+    /// Whether people's media flows, past the bridge included.
     pub media_flows: bool,
     /// Whether a replacement comes next.
     pub last_chance: bool,
@@ -36,14 +36,18 @@ pub struct Symptoms {
 struct History {
     ill_since: Option<Instant>,
     restarts: u32,
+    /// Of itself, or of one it depends on.
     last_restart: Option<Instant>,
+    /// When it was started itself, until it is well for the first time.
+    starting_since: Option<Instant>,
 }
 
 impl History {
     fn may_restart(&self, now: Instant, dead: bool) -> bool {
         let longest = if dead { LONGEST_PAUSE_OF_THE_DEAD } else { LONGEST_PAUSE };
         let pause = SETTLING.saturating_mul(1 << self.restarts.saturating_sub(1).min(8));
-        self.last_restart.is_none_or(|last| now >= last + pause.min(longest))
+        let starting = self.starting_since.is_some_and(|since| now < since + STARTING);
+        (dead || !starting) && self.last_restart.is_none_or(|last| now >= last + pause.min(longest))
     }
 }
 
@@ -76,6 +80,7 @@ impl Healer {
     pub fn started(&mut self, now: Instant, components: &[Component]) {
         self.failed_meetings = 0;
         for component in components {
+            self.histories.entry(*component).or_default().starting_since = Some(now);
             for affected in affected_by(*component) {
                 let history = self.histories.entry(*affected).or_default();
                 history.last_restart = Some(now);
@@ -97,6 +102,7 @@ impl Healer {
                 continue;
             }
             history.ill_since = None;
+            history.starting_since = None;
             if history.last_restart.is_some_and(|last| now >= last + CURED_AFTER) {
                 *history = History::default();
             }
@@ -278,6 +284,24 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_and_is_not_well_yet_is_starting() {
+        let start = Instant::now();
+        let mut healer = Healer::default();
+        healer.started(start, &[Videobridge]);
+        for second in 0..90 {
+            let symptoms = ill(&[Videobridge, Jicofo]);
+            assert_eq!(healer.decide(after(second, start), &symptoms), NOBODY, "second {second}");
+        }
+        let mut slow = Healer::default();
+        slow.started(start, &[Videobridge]);
+        assert_eq!(healer.decide(after(90, start), &ill(&[Videobridge])), [Videobridge]);
+        // Once it was well it is no longer starting.
+        assert_eq!(slow.decide(after(34, start), &ill(&[])), NOBODY);
+        assert_eq!(slow.decide(after(35, start), &ill(&[Videobridge])), NOBODY);
+        assert_eq!(slow.decide(after(40, start), &ill(&[Videobridge])), [Videobridge]);
+    }
+
+    #[test]
     fn pauses_grow_and_illness_is_forgotten_after_long_health() {
         let start = Instant::now();
         let mut healer = Healer::default();
@@ -287,7 +311,7 @@ mod tests {
                 restarted.push(second);
             }
         }
-        assert_eq!(restarted, [5, 35, 95, 215, 455]);
+        assert_eq!(restarted, [5, 95, 185, 305], "alive, and never well");
         assert_eq!(healer.decide(after(1100, start), &ill(&[])), NOBODY);
         assert_eq!(healer.restarts(Nginx), 0);
     }

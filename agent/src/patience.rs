@@ -13,10 +13,13 @@ use crate::health::Component;
 
 /// Failed meetings in a row, behind green lights, before a suspect is restarted.
 pub const FAILED_MEETINGS: u32 = 2;
-/// What a component that was started gets until it is well, and whoever depends on it: Java is up after
-/// 3 to 5 s, after 13 (jicofo) or 21 s (bridge) on a machine with a load of five per processor, and jicofo's
-/// health moves every 10 s.
+/// What everybody gets who depends on one that was started, and one that is well again before it is
+/// suspected of a failed meeting.
 pub const SETTLING: Duration = Duration::from_secs(30);
+/// What a component that was started gets until it is well, as long as it runs: another start would only
+/// begin anew. Java is up after 3 to 5 s, after 26 (jicofo) or 34 s (bridge) on a machine with a load of ten
+/// per processor, jicofo's health moves every 10 s, and there are slower machines.
+pub const STARTING: Duration = Duration::from_secs(90);
 /// So long after media last flowed people still count as inside: a component that stalled for up to 15 s
 /// costs nobody anything, while every restart but nginx's ends their meeting.
 pub const STALL: Duration = Duration::from_secs(20);

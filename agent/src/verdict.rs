@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::patience::{CURES, HOPELESS, HOPELESS_ANYHOW, LAST_CHANCE, SETTLING};
+use crate::patience::{CURES, HOPELESS, HOPELESS_ANYHOW, LAST_CHANCE, STARTING};
 
 /// What an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,8 @@ pub struct Verdict {
     /// Since when it has been failing and nobody's media flows.
     quiet_since: Option<Instant>,
     cures: u32,
-    last_cure: Option<Instant>,
+    /// When the last of [`CURES`] began.
+    tried: Option<Instant>,
     waiting: bool,
 }
 
@@ -107,7 +108,7 @@ impl Verdict {
             failing_since: None,
             quiet_since: None,
             cures: 0,
-            last_cure: None,
+            tried: None,
             waiting: false,
         }
     }
@@ -137,7 +138,9 @@ impl Verdict {
     /// Told of every restart that is meant to heal.
     pub fn cured(&mut self, now: Instant) {
         self.cures += 1;
-        self.last_cure = Some(now);
+        if self.cures == CURES {
+            self.tried = Some(now);
+        }
     }
 
     /// Weighs one round. Green without proof changes nothing: neither a first green nor the moment
@@ -166,8 +169,7 @@ impl Verdict {
             return None;
         }
         let quiet = self.quiet_since.map_or(Duration::ZERO, |since| now - since);
-        let settled = self.last_cure.is_none_or(|last| now >= last + SETTLING);
-        let failed = self.cures >= CURES && settled;
+        let failed = self.tried.is_some_and(|tried| now >= tried + STARTING);
         let hopeless = (quiet >= HOPELESS && failed) || quiet >= HOPELESS_ANYHOW;
         let left = self.policy.media_grace.saturating_sub(failing);
         if hopeless || (evidence.media_flows && left.is_zero()) {

@@ -187,8 +187,8 @@ impl<'a> Watch<'a> {
         let datagrams = received_datagrams(self.life.node.system());
         let probing = self.is_probing();
         let now = Instant::now();
-        let flows = self.crowd.look(now, round.traffic.as_ref(), datagrams, probing);
-        self.crowd.flowed_lately(now) || flows.unwrap_or(true)
+        self.crowd.look(now, round.traffic.as_ref(), datagrams, probing);
+        self.crowd.is_anybody_inside(now)
     }
 
     /// Whether figures may show our own meeting.
@@ -264,7 +264,10 @@ impl<'a> Watch<'a> {
             return;
         }
         let ill = round.faults().map(|(component, _)| component).collect();
-        let dead = round.checks.iter().filter(|check| check.dead).map(|check| check.component);
+        // A program that is starting does not listen yet.
+        let runs = |component| self.processes.runs(self.life.node.system(), component);
+        let silent = round.checks.iter().filter(|check| check.dead).map(|check| check.component);
+        let dead = silent.filter(|component| !runs(*component));
         let symptoms = Symptoms {
             ill,
             dead: dead.collect(),

@@ -52,6 +52,11 @@ impl Processes {
         self.seen.iter().any(|(component, seen)| seen.is_disjoint(&self.of(system, *component)))
     }
 
+    /// Whether it has a process; false also where there are no control groups to tell.
+    pub fn runs(&self, system: &dyn System, component: Component) -> bool {
+        !self.of(system, component).is_empty()
+    }
+
     fn of(&self, system: &dyn System, component: Component) -> BTreeSet<u32> {
         let file = format!("{}/{}.service/cgroup.procs", self.slice, component.unit());
         let text = MOUNTS
@@ -77,7 +82,9 @@ mod tests {
         system.put(nginx, "10\n12\n");
         assert!(processes.replaced(&system).is_empty());
         assert!(!processes.lost(&system));
+        assert!(processes.runs(&system, Component::Nginx));
         system.put(nginx, "");
+        assert!(!processes.runs(&system, Component::Nginx));
         assert!(processes.lost(&system));
         assert!(processes.replaced(&system).is_empty());
         system.put(nginx, "20\n21\n");

@@ -268,7 +268,7 @@ fn courses(restarts: u32) -> Vec<Course> {
             if way == Way::Hidden(StepName::Offer) && component == Component::Nginx {
                 continue; // It has no part in an offer.
             }
-            for slow in [2, 10, 28] {
+            for slow in [2, 10, 34, 80] {
                 for people_until in [0, 5, 60, 300, u64::MAX] {
                     let course =
                         Course { component, way, restarts, slow, passes: None, people_until };
