@@ -14,7 +14,9 @@ from functools import cache
 
 import ebs_default_key
 import fis_tags
+import held_launches
 import manners
+import max_lifetime
 import profile_roles
 import service_passwords
 from moto.iam.access_control import IAMRequestBase
@@ -40,6 +42,8 @@ def _with_iam_prefix(self, *args, **kwargs):
 IAMRequestBase.__init__ = _with_iam_prefix
 ebs_default_key.install()
 fis_tags.install()
+held_launches.install()
+max_lifetime.install()
 profile_roles.install()
 service_passwords.install()
 # Which service a host is depends on nothing else; the emulator looks through its own directory every time.

@@ -108,6 +108,8 @@ pub struct Instance {
     pub image: Option<ImageChoice>,
     /// Root volume in GiB.
     pub disk_gib: u32,
+    /// How old an instance may become until its group renews it, 1 to 365 days; absent: as old as it likes.
+    pub max_age: Option<Duration>,
 }
 
 impl Network {

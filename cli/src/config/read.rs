@@ -285,7 +285,18 @@ fn instance(table: &mut Section<'_>, warnings: &Warnings) -> Option<Instance> {
     if disk_gib < DEFAULT_DISK {
         warnings.add("instance.disk_gib", disk_gib, "is little; Jitsi's requirements name 20 GiB");
     }
-    Some(Instance { instance_type: instance_type?, image, disk_gib })
+    let max_age = table.optional("max_age", max_age);
+    Some(Instance { instance_type: instance_type?, image, disk_gib, max_age })
+}
+
+/// What Auto Scaling takes as the maximum lifetime of an instance (`MaxInstanceLifetime`).
+fn max_age(value: &Value) -> Result<Duration, String> {
+    const DAYS: [Duration; 2] = [Duration::from_hours(24), Duration::from_hours(365 * 24)];
+    let age = duration(DAYS[1])(value)?;
+    if age < DAYS[0] {
+        return Err("is too short; at least \"1d\" (AWS renews no instance more often)".into());
+    }
+    Ok(age)
 }
 
 fn emails(table: &mut Section<'_>, warnings: &Warnings) -> Vec<Email> {

@@ -124,6 +124,8 @@ fn optional(file: &mut File, answers: &Answers) {
     file.show("type", DEFAULT_INSTANCE_TYPE, "4 GiB of memory at least");
     file.show("image", "debian-13", "or \"debian-12\", or an AMI id (unproven); absent: Debian 13");
     file.show("disk_gib", DEFAULT_DISK, "root volume, encrypted");
+    let about = "renews the instance at this age (minutes without the site); absent: never";
+    file.show("max_age", "30d", about);
 
     file.section("meetings");
     let drain = humantime::format_duration(DEFAULT_DRAIN).to_string();

@@ -66,6 +66,7 @@ tcp_fallback = true
 type = "c7g.xlarge"
 image = "ami-0123456789abcdef0"
 disk_gib = 40
+max_age = "14d"
 [meetings]
 drain = "1h"
 [monitoring]
@@ -84,6 +85,7 @@ strikes = 4
     let (dir, path) = written(&text);
     let Loaded { config, warnings, .. } =
         load(&path, &Overrides::default(), Files::default()).unwrap();
+    assert_eq!(config.instance.max_age, Some(Duration::from_hours(14 * 24)));
     let zone = |id| HostedZoneId::parse(id).ok();
     assert_eq!(config.certificate, Certificate::Request { hosted_zone: zone("Z1") });
     assert_eq!(config.hosted_zone, zone("Z2"));

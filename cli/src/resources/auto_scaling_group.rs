@@ -38,6 +38,7 @@ const LAUNCH_TEMPLATE: &str = "launch template";
 const SUBNETS: &str = "subnets";
 const TARGET_GROUP: &str = "target group";
 const METRICS_COLLECTED: &str = "metrics";
+const LIFETIME: &str = "age at which the instance is renewed";
 
 // The group is empty by then; what is left to end are scaling activities.
 const DELETE_LIMIT: Duration = Duration::from_mins(15);
@@ -103,6 +104,13 @@ impl Resource for Group {
         if missing {
             found.compare(METRICS_COLLECTED, "some", "all");
         }
+        let max_age = cx.config.instance.max_age;
+        found.compare(LIFETIME, words(lifetime(&group)), words(max_age));
+        if let Some(drift) = found.drift.iter_mut().find(|drift| drift.field == LIFETIME)
+            && let Some(max_age) = max_age
+        {
+            drift.effect = Some(renewal(max_age, cx.config.drain));
+        }
         Ok(vec![found])
     }
 
@@ -134,6 +142,7 @@ impl Resource for Group {
             .vpc_zone_identifier(joined(&subnets))
             .target_group_arns(cx.need(&Key::TargetGroup)?)
             .set_lifecycle_hook_specification_list(Some(hooks.into()))
+            .set_max_instance_lifetime(cx.config.instance.max_age.map(seconds))
             .set_tags(Some(tags))
             .send()
             .await
@@ -176,6 +185,19 @@ impl Resource for Group {
         }
         if found.drifted(METRICS_COLLECTED) {
             collect_metrics(cx, name).await?;
+        }
+        if found.drifted(LIFETIME) {
+            // 0 clears it (`UpdateAutoScalingGroup`).
+            cx.aws
+                .autoscaling
+                .update_auto_scaling_group()
+                .auto_scaling_group_name(name)
+                .max_instance_lifetime(cx.config.instance.max_age.map_or(0, seconds))
+                .send()
+                .await
+                .doing(format!(
+                    "changing how old instances of Auto Scaling group `{name}` become"
+                ))?;
         }
         Ok(())
     }
@@ -230,6 +252,28 @@ fn template(group: &AutoScalingGroup) -> String {
     )
 }
 
+fn seconds(age: Duration) -> i32 {
+    i32::try_from(age.as_secs()).unwrap_or(i32::MAX)
+}
+
+fn lifetime(group: &AutoScalingGroup) -> Option<Duration> {
+    let seconds = group.max_instance_lifetime().filter(|seconds| *seconds > 0)?;
+    u64::try_from(seconds).ok().map(Duration::from_secs)
+}
+
+fn words(age: Option<Duration>) -> String {
+    age.map_or_else(|| "never".to_owned(), |age| humantime::format_duration(age).to_string())
+}
+
+/// What users will feel of it.
+fn renewal(age: Duration, drain: Duration) -> String {
+    let [age, drain] = [age, drain].map(humantime::format_duration);
+    format!(
+        "every {age}, and soon when the instance is older already, nobody can come in for two or three \
+         minutes; who is inside has {drain} to finish"
+    )
+}
+
 fn actual_subnets(group: &AutoScalingGroup) -> BTreeSet<String> {
     let subnets = group.vpc_zone_identifier().unwrap_or_default();
     subnets.split(',').map(|subnet| subnet.trim().to_owned()).collect()
@@ -260,6 +304,16 @@ mod tests {
     fn subnets_compare_in_any_order() {
         let group = AutoScalingGroup::builder().vpc_zone_identifier("subnet-b, subnet-a").build();
         assert_eq!(joined(&actual_subnets(&group)), "subnet-a,subnet-b");
+    }
+
+    #[test]
+    fn no_lifetime_and_one_of_zero_mean_never() {
+        let words_of = |seconds| {
+            let group = AutoScalingGroup::builder().set_max_instance_lifetime(seconds).build();
+            words(lifetime(&group))
+        };
+        assert_eq!([words_of(None), words_of(Some(0))], ["never", "never"]);
+        assert_eq!(words_of(Some(2_592_000)), words(Some(Duration::from_hours(30 * 24))));
     }
 
     #[test]

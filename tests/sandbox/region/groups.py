@@ -95,6 +95,7 @@ class Groups:
                 for state in list(group.instance_states):
                     self._advance(group, state, now)
                 self._check_health(group, now)
+                self._check_age(group, now)
                 self._check_capacity(group, now)
                 if self.record(group).deleting and not group.instance_states:
                     backend.autoscaling_groups.pop(group.name, None)
@@ -335,6 +336,15 @@ class Groups:
                 if self.targets.state(arn, instance.id) == "unhealthy":
                     return "in response to an ELB system health check failure."
         return None
+
+    def _check_age(self, group, now: float) -> None:
+        """Renews what has been in service for as long as the group allows (MaxInstanceLifetime): first the end of the
+        old one, with its hook, then the launch of another. The cause is in words of our own."""
+        longest = getattr(group, "max_instance_lifetime", None)
+        for state in list(group.instance_states):
+            since = self.members[state.instance.id].in_service_at
+            if longest and state.lifecycle_state == "InService" and now - since >= longest:
+                self.terminate(group, state, now, "in response to its age, the maximum instance lifetime of the group.")
 
     # ---- terminating
 

@@ -216,3 +216,15 @@ def test_metadata_of_a_hook_is_kept_and_no_made_up_target(sandbox):
     assert launch["NotificationMetadata"] == "note"
     assert "NotificationTargetARN" not in launch
     assert launch["GlobalTimeout"] == 6000
+
+
+def test_an_instance_is_renewed_when_it_is_old(sandbox):
+    site = Site(sandbox)
+    first = site.in_service()
+    site.asg.update_auto_scaling_group(AutoScalingGroupName="site", MaxInstanceLifetime=86_400)
+    sandbox.after(86_390, step=600)
+    assert [(m["InstanceId"], m["LifecycleState"]) for m in site.members()] == [(first, "InService")]
+    sandbox.after(20)
+    states = {m["InstanceId"]: m["LifecycleState"] for m in site.members()}
+    assert states.pop(first).startswith("Terminating")
+    assert list(states.values()) == ["Pending:Wait"]

@@ -69,7 +69,7 @@ type Change = (&'static str, fn(&str) -> String, &'static [&'static str]);
 async fn one_changed_setting_makes_exactly_that_update() {
     let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
     jitsi.succeed(&["setup", "all"]);
-    let changes: [Change; 5] = [
+    let changes: [Change; 7] = [
         (
             "instance type",
             |text| format!("{text}[instance]\ntype = \"c7i.xlarge\"\n"),
@@ -93,6 +93,19 @@ async fn one_changed_setting_makes_exactly_that_update() {
             "mail",
             |text| text.replace("boss@", "chief@") + "[instance]\ntype = \"c7i.xlarge\"\n",
             &["Subscribe", "Unsubscribe"],
+        ),
+        (
+            "a maximum age",
+            |text| {
+                text.replace("boss@", "chief@")
+                    + "[instance]\ntype = \"c7i.xlarge\"\nmax_age = \"30d\"\n"
+            },
+            &["UpdateAutoScalingGroup"],
+        ),
+        (
+            "none again",
+            |text| text.replace("boss@", "chief@") + "[instance]\ntype = \"c7i.xlarge\"\n",
+            &["UpdateAutoScalingGroup"],
         ),
         (
             "drain",
