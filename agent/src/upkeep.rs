@@ -37,12 +37,19 @@ pub struct Upkeep {
     pub reboot_required: bool,
 }
 
-/// Looks every hour while the instance serves, and tells the board. Never ends.
+/// Looks every hour while the instance serves, and tells the board; the first time it also has
+/// Systems Manager's agent installed. Never ends.
 pub(crate) async fn keep_looking(node: Arc<Node>, board: Board) {
+    let mut first = true;
     loop {
         if board.status().phase != Phase::Watch {
             sleep(PAUSE).await;
             continue;
+        }
+        if std::mem::take(&mut first)
+            && let Err(error) = install::start_installing_ssm_agent(node.system()).await
+        {
+            tracing::warn!("installing Systems Manager's agent: {error:#}");
         }
         match look(&node).await {
             Ok(upkeep) => board.update(|status| status.upkeep = Some(upkeep)),

@@ -32,6 +32,8 @@ pub const AGENT_BINARY: &str = "/usr/local/bin/jitsi-agent";
 pub const AGENT_UNIT: &str = "/etc/systemd/system/jitsi-agent.service";
 /// The systemd unit that installs the packages, so that the agent's own can be hardened.
 pub const INSTALL_UNIT: &str = "/etc/systemd/system/jitsi-agent-install.service";
+/// The systemd unit that installs Systems Manager's own agent, where the image lacks it.
+pub const SSM_AGENT_UNIT: &str = "/etc/systemd/system/jitsi-agent-ssm.service";
 /// Minutes after which systemd ends an installation; no boot takes longer.
 pub const INSTALL_MINUTES: u64 = 45;
 /// The packet filter's rules that keep Jitsi's programs from the metadata service.

@@ -28,6 +28,7 @@ macro_rules! templates {
 templates! {
     AgentUnit = "agent.service.tera",
     InstallUnit = "agent-install.service.tera",
+    SsmAgentUnit = "agent-ssm.service.tera",
     Debconf = "debconf.tera",
     JicofoConfig = "jicofo.conf.tera",
     JicofoEnvironment = "jicofo.env.tera",

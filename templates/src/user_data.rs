@@ -57,7 +57,7 @@ pub fn user_data(data: &UserData<'_>) -> Result<String> {
 }
 
 /// The agent's systemd units by their paths, as `jitsi-agent enable` writes them.
-pub fn agent_units() -> Result<[(&'static str, String); 2]> {
+pub fn agent_units() -> Result<[(&'static str, String); 3]> {
     #[derive(Serialize)]
     struct Values {
         agent_binary: &'static str,
@@ -68,5 +68,6 @@ pub fn agent_units() -> Result<[(&'static str, String); 2]> {
     Ok([
         (layout::AGENT_UNIT, render(Template::AgentUnit, &values)?),
         (layout::INSTALL_UNIT, render(Template::InstallUnit, &values)?),
+        (layout::SSM_AGENT_UNIT, render(Template::SsmAgentUnit, &values)?),
     ])
 }

@@ -38,6 +38,8 @@ pub(super) enum Command {
     Enable,
     /// Install what is missing
     Install,
+    /// Install Systems Manager's own agent where the image lacks it, checked by AWS's signature
+    InstallSsmAgent,
     /// Render all files, validate them, restart who must know
     Configure,
     /// Show what the running agent knows (exit code 4: not ready)

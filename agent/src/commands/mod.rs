@@ -70,6 +70,12 @@ async fn dispatch(args: Args, journal: Journal) -> Result<u8> {
             let outcome = node(machine, config).await?.converge(None).await?;
             print(&show::configured(&outcome))
         }
+        Command::InstallSsmAgent => {
+            let region = config::load(&*machine.system, config)?.region;
+            let imds = Imds::of(&machine.root)?;
+            let new = install::ensure_ssm_agent(&*machine.system, &region, &imds).await?;
+            print(if new { "installed" } else { "nothing to do" })
+        }
         Command::Status { json } => status(&machine, json).await,
         Command::Probe { json } => probe(&node(machine, config).await?, json).await,
         Command::Render { out } => {

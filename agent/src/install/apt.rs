@@ -94,6 +94,11 @@ fn state(line: &str) -> Option<PackageState> {
     })
 }
 
+/// Installs a package that was fetched, with what it depends on.
+pub(super) async fn install_file(system: &dyn System, path: &str) -> Result<()> {
+    run(system, get_install([path])).await.map(drop)
+}
+
 /// Ends what a killed installation left half done.
 pub(super) async fn repair(system: &dyn System) -> Result<()> {
     let audit = Command::new("dpkg", ["--audit"]);

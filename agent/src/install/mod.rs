@@ -5,6 +5,7 @@ mod apt;
 mod keys;
 mod os;
 mod set;
+mod ssm_agent;
 mod starts;
 mod swap;
 mod unit;
@@ -22,6 +23,8 @@ use crate::system::{Command, Owner, System, memory_mib};
 use crate::{certificate, system};
 
 pub(crate) use set::{line, unavailable};
+pub use ssm_agent::ensure as ensure_ssm_agent;
+pub(crate) use ssm_agent::start_installing as start_installing_ssm_agent;
 pub use unit::{ensure, leave_word};
 
 /// Longest time for everything that needs the network: repositories were seen to be away for
