@@ -93,7 +93,9 @@ class Strict:
         """What was called, what was refused, which grants of the account's users and of each role nothing
         used, and which were decided upon (`managed`) but are none."""
         backend = iam_backends[account]["aws"]
-        granted = granted_to(account, list(backend.users.values()))
+        users = [user for user in list(backend.users.values())
+                 if not policies.allow_everything(policies_of(account, user))]
+        granted = granted_to(account, users)
         roles = {role.name: granted_to(account, [role]) for role in list(backend.roles.values())}
         decided = {
             action
