@@ -88,8 +88,8 @@ fn details(invocation: &GetCommandInvocationOutput) -> &str {
 
 /// Systems Manager does not know the instance.
 fn unmanaged(error: AwsError) -> anyhow::Error {
-    let hint = "the image has no Systems Manager agent, or it is not connected: Ubuntu's images have it, \
-                Debian's do not; see who is with `aws ssm describe-instance-information`, \
+    let hint = "its Systems Manager agent is not connected: on Debian jitsi-agent installs it once the \
+                instance serves; see who is with `aws ssm describe-instance-information`, \
                 or kill the whole instance instead: `jitsi-aws ha-test`";
     anyhow::Error::new(error)
         .context(Hinted::user("Systems Manager cannot reach the instance", hint))
