@@ -72,7 +72,8 @@ def test_a_crowd_costs_nobody_a_meeting_and_no_instance(workplace):
     instance = workplace.steady()
     people = People(workplace, instance)
     with Flood(workplace, websockets=1200, rooms=300) as flood:
-        assert flood.report["websockets"].get("101", 0) > 900 and flood.report["websockets"].get("429"), flood.report
+        # Let in are a burst of 500 and 50 a second: how many in all is a matter of how fast the crowd comes.
+        assert flood.report["websockets"].get("101", 0) >= 450 and flood.report["websockets"].get("429"), flood.report
         assert flood.report["rooms"].get("200") and flood.report["rooms"].get("429"), flood.report
         for _ in range(10):
             assert workplace.healthz(instance) == (200, [])
