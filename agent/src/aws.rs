@@ -6,7 +6,7 @@ use anyhow::Result;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use jitsi_http::Proxy;
+use jitsi_http::{NoAuthorities, Proxy};
 
 use crate::advice::Advice;
 
@@ -24,12 +24,17 @@ pub(crate) fn proxy() -> Result<Option<Proxy>> {
     })
 }
 
+/// Nobody to trust is a matter of the image.
+pub(crate) fn untrusting(none: NoAuthorities) -> anyhow::Error {
+    anyhow::anyhow!(Advice::new(none.to_string(), NoAuthorities::HINT))
+}
+
 /// The standard environment (`AWS_ENDPOINT_URL`, credentials, a proxy) and the instance role, in
-/// `region`; an error when the environment names no proxy we can use.
+/// `region`; an error when the environment names no proxy we can use, or nobody to trust.
 pub async fn load(region: &str) -> Result<SdkConfig> {
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .http_client(jitsi_http::client(proxy()?.as_ref()))
+        .http_client(jitsi_http::client(proxy()?.as_ref()).map_err(untrusting)?)
         .timeout_config(
             TimeoutConfig::builder()
                 .operation_timeout(OPERATION_LIMIT)

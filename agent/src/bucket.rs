@@ -139,7 +139,8 @@ impl<'a> Bucket<'a> {
         let mut request = request.body(SdkBody::from(body)).context("the request")?;
         signature.apply_to_request_http1x(&mut request);
         let request = HttpRequest::try_from(request).map_err(crate::aws::plain)?;
-        let connector = jitsi_http::connector(crate::aws::proxy()?.as_ref());
+        let connector =
+            jitsi_http::connector(crate::aws::proxy()?.as_ref()).map_err(crate::aws::untrusting)?;
         match tokio::time::timeout(REQUEST_LIMIT, connector.call(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(crate::aws::plain(error)).context(uri.to_owned()),

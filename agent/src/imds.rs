@@ -76,7 +76,8 @@ impl Imds {
                 format!("leave --root out, or name its metadata service with {NAMED}"),
             )
         );
-        let config = ProviderConfig::without_region().with_http_client(jitsi_http::client(None));
+        let http = jitsi_http::client(None).map_err(crate::aws::untrusting)?;
+        let config = ProviderConfig::without_region().with_http_client(http);
         Ok(Self { client: Client::builder().configure(&config).build() })
     }
 

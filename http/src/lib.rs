@@ -2,6 +2,7 @@
 //! there is one. Only `https://` goes through a proxy: the metadata services (169.254.169.254,
 //! `fd00:ec2::254` and those of containers) speak `http://` and are always asked directly.
 
+mod authorities;
 mod proxy;
 
 use aws_smithy_http_client::{
@@ -10,12 +11,14 @@ use aws_smithy_http_client::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+pub use authorities::NoAuthorities;
 pub use proxy::{BadProxy, Proxy};
 
 /// HTTP for every client of the SDK. Its own `build_https` takes no proxy.
-pub fn client(proxy: Option<&Proxy>) -> SharedHttpClient {
+pub fn client(proxy: Option<&Proxy>) -> Result<SharedHttpClient, NoAuthorities> {
+    authorities::known()?;
     let proxy = proxy.cloned();
-    Builder::new().build_with_connector_fn(move |settings, components| {
+    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
         let mut builder = Connector::builder();
         builder.set_connector_settings(settings.cloned());
         if let Some(components) = components {
@@ -23,14 +26,15 @@ pub fn client(proxy: Option<&Proxy>) -> SharedHttpClient {
         }
         builder.set_proxy_config(proxy.as_ref().map(Proxy::config));
         builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
-    })
+    }))
 }
 
 /// One connector of its own, for requests that no client of the SDK makes.
-pub fn connector(proxy: Option<&Proxy>) -> Connector {
+pub fn connector(proxy: Option<&Proxy>) -> Result<Connector, NoAuthorities> {
+    authorities::known()?;
     let mut builder = Connector::builder();
     builder.set_proxy_config(proxy.map(Proxy::config));
-    builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+    Ok(builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build())
 }
 
 #[cfg(test)]
@@ -70,7 +74,7 @@ mod tests {
             _ => None,
         };
         let named = Proxy::named(variable, never).unwrap();
-        let connector = connector(named.as_ref());
+        let connector = connector(named.as_ref()).unwrap();
         let uri = format!("{scheme}://localhost:{}/", origin_at.port());
         let mut request = HttpRequest::new(SdkBody::empty());
         request.set_uri(uri).unwrap();

@@ -9,7 +9,7 @@ use aws_config::{
 };
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use jitsi_http::Proxy;
+use jitsi_http::{NoAuthorities, Proxy};
 
 use super::{Answer, AwsError, Calls};
 use crate::error::Hinted;
@@ -93,7 +93,8 @@ pub async fn connect(
     } else {
         let proxy = Proxy::of_environment();
         let proxy = proxy.map_err(|bad| Hinted::user(bad.to_string(), bad.hint()))?;
-        jitsi_http::client(proxy.as_ref())
+        let client = jitsi_http::client(proxy.as_ref());
+        client.map_err(|none| Hinted::user(none.to_string(), NoAuthorities::HINT))?
     };
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))

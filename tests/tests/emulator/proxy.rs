@@ -129,3 +129,14 @@ async fn what_is_no_proxy_is_refused_before_the_first_call_and_not_shown() {
     assert!(run.stderr.contains("export https_proxy=http://HOST:PORT"), "{}", run.stderr);
     assert!(!run.stderr.contains("secret"), "{}", run.stderr);
 }
+
+#[tokio::test]
+async fn a_machine_that_trusts_nobody_is_told_what_to_install() {
+    let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
+    let mut command = jitsi.command(&["plan"]);
+    command.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/dev/null");
+    let run = run(command).await;
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.contains("trusts no certificate authority"), "{}", run.stderr);
+    assert!(run.stderr.contains("apt-get install ca-certificates"), "{}", run.stderr);
+}

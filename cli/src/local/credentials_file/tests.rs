@@ -90,7 +90,7 @@ async fn the_sdk_reads_what_was_written() {
     let file = CredentialsFile { path: home.path().join("credentials") };
     fs::write(&file.path, "[default]\naws_access_key_id = A\naws_secret_access_key = B").unwrap();
     file.write(OURS, &profile()).unwrap();
-    let http = jitsi_http::client(None); // wanted, never used
+    let http = jitsi_http::client(None).unwrap(); // wanted, never used
     let calling = ProviderConfig::default().with_http_client(http);
     let files =
         EnvConfigFiles::builder().with_file(EnvConfigFileKind::Credentials, &file.path).build();
