@@ -24,9 +24,10 @@ pub(crate) fn proxy() -> Result<Option<Proxy>> {
     })
 }
 
-/// Nobody to trust is a matter of the image.
-pub(crate) fn untrusting(none: NoAuthorities) -> anyhow::Error {
-    anyhow::anyhow!(Advice::new(none.to_string(), NoAuthorities::HINT))
+impl From<NoAuthorities> for Advice {
+    fn from(none: NoAuthorities) -> Self {
+        Self::new(none.to_string(), NoAuthorities::HINT)
+    }
 }
 
 /// The standard environment (`AWS_ENDPOINT_URL`, credentials, a proxy) and the instance role, in
@@ -34,7 +35,7 @@ pub(crate) fn untrusting(none: NoAuthorities) -> anyhow::Error {
 pub async fn load(region: &str) -> Result<SdkConfig> {
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .http_client(jitsi_http::client(proxy()?.as_ref()).map_err(untrusting)?)
+        .http_client(jitsi_http::client(proxy()?.as_ref()).map_err(Advice::from)?)
         .timeout_config(
             TimeoutConfig::builder()
                 .operation_timeout(OPERATION_LIMIT)

@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt as _, Limited};
 
+use crate::advice::Advice;
 use crate::imds::Imds;
 use crate::node::Node;
 use crate::retry::Hopeless;
@@ -140,7 +141,7 @@ impl<'a> Bucket<'a> {
         signature.apply_to_request_http1x(&mut request);
         let request = HttpRequest::try_from(request).map_err(crate::aws::plain)?;
         let connector =
-            jitsi_http::connector(crate::aws::proxy()?.as_ref()).map_err(crate::aws::untrusting)?;
+            jitsi_http::connector(crate::aws::proxy()?.as_ref()).map_err(Advice::from)?;
         match tokio::time::timeout(REQUEST_LIMIT, connector.call(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(crate::aws::plain(error)).context(uri.to_owned()),

@@ -76,7 +76,7 @@ impl Imds {
                 format!("leave --root out, or name its metadata service with {NAMED}"),
             )
         );
-        let http = jitsi_http::client(None).map_err(crate::aws::untrusting)?;
+        let http = jitsi_http::client(None).map_err(Advice::from)?;
         let config = ProviderConfig::without_region().with_http_client(http);
         Ok(Self { client: Client::builder().configure(&config).build() })
     }
