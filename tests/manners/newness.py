@@ -175,6 +175,9 @@ class Newness(Manner):
     def _names(call: Call, kind: Kind, name: str) -> bool:
         if IMPLIED.get((call.service, call.action)) == kind.name:
             return True
+        if call.service == "iam" and kind.element.startswith("="):
+            # a role and its instance profile have one name
+            return call.parameters.get(kind.element[1:]) == name
         if call.service == "s3":
             return call.path.strip("/").split("/")[0] == name
         if call.parameters:
