@@ -188,13 +188,16 @@ mod tests {
         assert_eq!(crowd.look(later + WINDOW, None, None, false), None);
     }
 
-    #[test]
-    fn muted_people_are_people_and_a_pair_past_the_bridge_is_not() {
-        let rates = |download, upload| Traffic {
+    fn rates(download: f64, upload: f64) -> Traffic {
+        Traffic {
             packet_rate_download: Some(download),
             packet_rate_upload: Some(upload),
             ..Traffic::default()
-        };
+        }
+    }
+
+    #[test]
+    fn muted_people_are_people_and_a_pair_past_the_bridge_is_not() {
         let now = Instant::now();
         for (download, upload, people) in
             [(166.0, 39.0, true), (185.0, 175.0, true), (52.0, 11.0, true), (6.0, 1.0, false)]
@@ -206,11 +209,6 @@ mod tests {
 
     #[test]
     fn a_pair_past_the_bridge_is_inside_also_while_our_own_meeting_runs() {
-        let rates = |download, upload| Traffic {
-            packet_rate_download: Some(download),
-            packet_rate_upload: Some(upload),
-            ..Traffic::default()
-        };
         let (mut crowd, start) = (Crowd::default(), Instant::now());
         let mut look = |second, (download, upload), probing| {
             let now = start + Duration::from_secs(second);

@@ -6,7 +6,7 @@ mod authorities;
 mod proxy;
 
 use aws_smithy_http_client::{
-    Builder, Connector,
+    Builder, Connector, ConnectorBuilder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -19,22 +19,29 @@ pub fn client(proxy: Option<&Proxy>) -> Result<SharedHttpClient, NoAuthorities> 
     authorities::known()?;
     let proxy = proxy.cloned();
     Ok(Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut builder = Connector::builder();
+        let mut builder = through(proxy.as_ref());
         builder.set_connector_settings(settings.cloned());
         if let Some(components) = components {
             builder.set_sleep_impl(components.sleep_impl());
         }
-        builder.set_proxy_config(proxy.as_ref().map(Proxy::config));
-        builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+        tls(builder)
     }))
 }
 
 /// One connector of its own, for requests that no client of the SDK makes.
 pub fn connector(proxy: Option<&Proxy>) -> Result<Connector, NoAuthorities> {
     authorities::known()?;
+    Ok(tls(through(proxy)))
+}
+
+fn through(proxy: Option<&Proxy>) -> ConnectorBuilder {
     let mut builder = Connector::builder();
     builder.set_proxy_config(proxy.map(Proxy::config));
-    Ok(builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build())
+    builder
+}
+
+fn tls(builder: ConnectorBuilder) -> Connector {
+    builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
 }
 
 #[cfg(test)]

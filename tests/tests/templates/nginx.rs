@@ -6,27 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use jitsi_templates::{ProsodyModules, layout};
+use jitsi_templates::layout;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
 
-use crate::fixture::{DOMAIN, settings, site};
+use crate::fixture::{DOMAIN, least_modules, settings, site};
 use crate::machine::Machine;
 use crate::xmpp::{Tls, http, tls};
 use crate::{have, is_root};
-
-const MODULES: [&str; 9] = [
-    "auth_jitsi-anonymous",
-    "bosh",
-    "limits",
-    "muc",
-    "muc_hide_all",
-    "muc_meeting_id",
-    "ping",
-    "smacks",
-    "websocket",
-];
 
 pub(crate) struct Web {
     pub(crate) machine: Machine,
@@ -52,8 +40,7 @@ pub(crate) fn alone() -> Option<Web> {
     if !have(&programs, "apt-get install nginx-light iproute2") || !is_root() {
         return None;
     }
-    let modules: ProsodyModules = MODULES.into_iter().collect();
-    let mut files = site(&settings(&json!({})), &modules);
+    let mut files = site(&settings(&json!({})), &least_modules());
     files.retain(|file| !file.path.starts_with("/etc/prosody"));
     let mut machine = Machine::new(&files);
     for path in layout::UNWANTED {

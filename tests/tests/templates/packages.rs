@@ -5,11 +5,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use jitsi_templates::{OwnedFile, ProsodyModules};
+use jitsi_templates::OwnedFile;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::fixture::{install, modes, settings, site};
+use crate::fixture::{install, least_modules, modes, settings, site};
 use crate::have;
 
 fn written(files: &[OwnedFile]) -> TempDir {
@@ -118,20 +118,7 @@ fn needrestart_reads_its_exclusions() {
 }
 
 fn small_site() -> TempDir {
-    let modules: ProsodyModules = [
-        "auth_jitsi-anonymous",
-        "bosh",
-        "limits",
-        "muc",
-        "muc_hide_all",
-        "muc_meeting_id",
-        "ping",
-        "smacks",
-        "websocket",
-    ]
-    .into_iter()
-    .collect();
-    written(&site(&settings(&json!({})), &modules))
+    written(&site(&settings(&json!({})), &least_modules()))
 }
 
 #[test]

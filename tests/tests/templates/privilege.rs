@@ -8,7 +8,7 @@ use std::process::Command;
 use jitsi_templates::{OwnedFile, layout};
 use serde_json::json;
 
-use crate::fixture::{DOMAIN, settings, site};
+use crate::fixture::{DOMAIN, least_modules, settings, site};
 use crate::machine::Machine;
 use crate::{have, is_root};
 
@@ -22,20 +22,8 @@ const MOST: [(&str, f32); 5] = [
     ("jitsi-agent", 4.0),
 ];
 
-const MODULES: [&str; 9] = [
-    "auth_jitsi-anonymous",
-    "bosh",
-    "limits",
-    "muc",
-    "muc_hide_all",
-    "muc_meeting_id",
-    "ping",
-    "smacks",
-    "websocket",
-];
-
 fn files() -> Vec<OwnedFile> {
-    site(&settings(&json!({})), &MODULES.into_iter().collect())
+    site(&settings(&json!({})), &least_modules())
 }
 
 /// Judged offline: drop-ins over the units of Debian's packages and of Jitsi's.
