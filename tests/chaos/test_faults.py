@@ -127,11 +127,9 @@ dd if=/dev/zero of=/var/fill bs=64k 2>/dev/null; dd if=/dev/zero bs=1 count=6553
 ! touch /var/file-of-one-block || ! echo full > /var/file-of-one-block
 """
 
-QUICK = {
+FAULTS = {
     "nginx-killed": Fault("nginx: kill -9", kill("KILL", "nginx"), healed_by=15),
     "bridge-killed": Fault("bridge: kill -9", kill("KILL", "bridge"), healed_by=60),
-}
-SLOW = {
     "prosody-killed": Fault("Prosody: kill -9", kill("KILL", "prosody"), healed_by=40),
     "jicofo-killed": Fault("jicofo: kill -9", kill("KILL", "jicofo"), healed_by=60),
     "nginx-stopped": Fault("nginx: SIGSTOP", kill("STOP", "nginx"), healed_by=40),
@@ -169,12 +167,6 @@ SLOW = {
 }
 
 
-@pytest.mark.quick
-@pytest.mark.parametrize("key", QUICK)
-def test_quick_fault(member, figures, key):
-    suffer(member, key, QUICK[key], figures)
-
-
-@pytest.mark.parametrize("key", SLOW)
+@pytest.mark.parametrize("key", FAULTS)
 def test_fault(member, figures, key):
-    suffer(member, key, SLOW[key], figures)
+    suffer(member, key, FAULTS[key], figures)

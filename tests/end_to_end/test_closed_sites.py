@@ -1,7 +1,8 @@
 """Sites that are not open to anybody: made from nothing in token mode, then turned into a secure domain while running.
-Users, secrets and the probe go the whole way; strangers do not."""
+Users, secrets and the probe go the whole way; strangers do not. Told on the other proven image, Debian 12."""
 
 import pytest
+from checks import codename, fenced, healed, nothing_started_early, started
 from workplace import DOMAIN, NAME, QUICK, REGION, Workplace, wait_for
 
 PREFIX = "/meet"
@@ -23,6 +24,8 @@ def site(workplace: Workplace):
 [deployment]
 name = "{NAME}"
 region = "{REGION}"
+[instance]
+image = "debian-12"
 [site]
 domain = "{DOMAIN}"
 [certificate]
@@ -57,6 +60,19 @@ def test_a_token_site_meets_and_refuses_strangers(site: Workplace):
     said = site.outside("probe", "--anonymous", expect=4)
     assert "token required" in said.stdout
     assert SECRET not in said.stdout + said.stderr
+
+
+def test_debian_12_serves_as_debian_13_does(site: Workplace):
+    instance = site.steady()
+    assert codename(site, instance) == "bookworm"
+    fenced(site, instance)
+    nothing_started_early(site, instance)
+    assert site.inside(instance, "jitsi-agent", "configure") == "nothing to do\n"
+
+    before = started(site, instance)
+    site.client("ec2").reboot_instances(InstanceIds=[instance])
+    wait_for("another init", lambda: started(site, instance) not in ("", before), 60)
+    healed(site, instance)
 
 
 def test_a_wrong_secret_is_refused_until_it_is_right(site: Workplace):
