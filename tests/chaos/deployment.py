@@ -4,6 +4,7 @@ import base64
 import os
 import subprocess
 import time
+import urllib.error
 from pathlib import Path
 
 from region_client import Region
@@ -101,6 +102,15 @@ class Instance:
         """The process id of its init as seen from here."""
         argv = self.deployment.region.get(f"enter/{self.identifier}")["argv"]
         return int(argv[argv.index("--target") + 1])
+
+    def boots(self) -> bool:
+        """Whether there is an init, and so a network of its own."""
+        try:
+            return bool(self._init())
+        except urllib.error.HTTPError as error:
+            if error.code != 409:
+                raise
+            return False
 
     def run(self, script: str, limit: float = 60, check: bool = True) -> str:
         """Runs a shell script inside."""

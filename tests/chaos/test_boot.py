@@ -2,7 +2,6 @@
 
 import time
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ class Boot:
         self.began = time.monotonic()
         self.figures, self.key = figures, key
         self.instance = deployment.launch()
-        wait_for("a network", (Path("/run/netns") / self.instance.namespace).exists, 60, every=0.05)
+        wait_for("an init", self.instance.boots, 60, every=0.05)
         self.prober: Prober = self.instance.prober()
 
     def phase(self, phase: str, limit: float = READY_LIMIT) -> None:
@@ -69,8 +68,8 @@ def test_boot(boot):
 
 def test_packages_down(boot, deployment):
     deployment.region.put("packages", {"down": True})
-    patient = boot()
     try:
+        patient = boot()
         time.sleep(120)
         assert not patient.prober.now().well
     finally:

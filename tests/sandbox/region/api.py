@@ -25,7 +25,7 @@ from rpc_v2_cbor import RpcV2Cbor
 from strict.layer import Strict
 from werkzeug.serving import make_server
 
-from .knobs import Fault
+from .knobs import Fault, NotYet
 from .world import World, log
 
 SKEW_LIMIT = 15 * 60  # seconds between a signature's time and AWS's
@@ -84,6 +84,8 @@ class Application:
             status = "404 Not Found" if answer is None else "200 OK"
         except (ValueError, KeyError, TypeError) as error:
             status, answer = "400 Bad Request", {"error": str(error)}
+        except NotYet as error:
+            status, answer = "409 Conflict", {"error": str(error)}
         start_response(status, [("Content-Type", "application/json")])
         return [json.dumps(answer, indent=1, default=str).encode() + b"\n"]
 

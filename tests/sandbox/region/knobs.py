@@ -3,6 +3,10 @@
 from dataclasses import asdict, dataclass, field, fields
 
 
+class NotYet(Exception):
+    """What was asked for is still to come: ask again."""
+
+
 @dataclass
 class Delays:
     """Seconds. The defaults are what one sees on AWS; `fast` is for tests that wait for the outcome."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import cgroups
 from .images import Images
+from .knobs import NotYet
 from .machines import CommandResult, MachineSpec
 from .network import Network
 from .shell import attempt, run
@@ -114,7 +115,7 @@ class NspawnMachines:
         """The beginning of a command line that runs inside the instance."""
         leader = self._leader(self._machines[instance_id])
         if leader is None:
-            raise RuntimeError(f"{instance_id} has no init yet")
+            raise NotYet(f"{instance_id} has no init yet")
         return ["nsenter", "--target", str(leader), "--mount", "--uts", "--ipc", "--net", "--pid"]
 
     # ---- on workers
