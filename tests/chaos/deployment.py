@@ -98,23 +98,32 @@ class Instance:
     def prober(self) -> Prober:
         return Prober(self.namespace, self._init)
 
-    def _init(self) -> int:
-        """The process id of its init as seen from here."""
-        argv = self.deployment.region.get(f"enter/{self.identifier}")["argv"]
-        return int(argv[argv.index("--target") + 1])
-
     def boots(self) -> bool:
         """Whether there is an init, and so a network of its own."""
+        return self._enter() is not None
+
+    def _enter(self) -> list | None:
+        """How a command line begins that runs inside; None before there is an init."""
         try:
-            return bool(self._init())
+            return self.deployment.region.get(f"enter/{self.identifier}")["argv"]
         except urllib.error.HTTPError as error:
             if error.code != 409:
                 raise
-            return False
+            return None
+
+    def _init(self) -> int:
+        """The process id of its init as seen from here."""
+        argv = self._enter()
+        if argv is None:
+            raise ConnectionError(f"{self.identifier} has no init yet")
+        return int(argv[argv.index("--target") + 1])
 
     def run(self, script: str, limit: float = 60, check: bool = True) -> str:
-        """Runs a shell script inside."""
-        enter = self.deployment.region.get(f"enter/{self.identifier}")["argv"]
+        """Runs a shell script inside; without `check` a failure prints nothing, nor does what has no init."""
+        enter = self._enter()
+        if enter is None and not check:
+            return ""
+        assert enter is not None, f"{self.identifier} has no init yet"
         return _run([*enter, "/bin/sh", "-c", script], limit, check=check)
 
     def network(self, rules: str) -> None:

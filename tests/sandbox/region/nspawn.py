@@ -113,7 +113,8 @@ class NspawnMachines:
 
     def enter(self, instance_id: str) -> list[str]:
         """The beginning of a command line that runs inside the instance."""
-        leader = self._leader(self._machines[instance_id])
+        machine = self._machines.get(instance_id)
+        leader = self._leader(machine) if machine else None
         if leader is None:
             raise NotYet(f"{instance_id} has no init yet")
         return ["nsenter", "--target", str(leader), "--mount", "--uts", "--ipc", "--net", "--pid"]
