@@ -51,6 +51,8 @@ def render(known: dict[str, dict]) -> str:
         lasts = "" if figure.lasts is None else f", {figure.lasts:.0f} s long"
         named = "–" if figure.named is None else f"{figure.named:.1f} s"
         turned = "no" if figure.turned is None else f"after {figure.turned:.1f} s"
+        if figure.told is None and figure.answer:
+            turned = "until ready"
         rows.append(f"| {figure.fault}{lasts} | {named} | {turned} | {told} | {healed} | {figure.note} |")
     return "\n".join(rows)
 

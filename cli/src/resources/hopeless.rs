@@ -40,7 +40,8 @@ pub(super) async fn give_up(cx: &Cx, group: &AutoScalingGroup) -> Result<Vec<Str
 }
 
 /// Instances that the launch hook holds after launches before them have failed, and the version of the
-/// launch template each was made from.
+/// launch template each was made from: a number, as kops relies on when it looks for instances that need an
+/// update (`awsup/aws_cloud.go`, `findInstanceLaunchConfiguration`).
 fn waiting(group: &AutoScalingGroup) -> impl Iterator<Item = (&str, i64)> {
     let failed = group.tags().iter().any(|tag| tag.key() == Some(FAILED_LAUNCHES_TAG));
     let instances = group.instances().iter().filter(move |_| failed);
