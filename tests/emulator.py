@@ -12,40 +12,16 @@ import threading
 import time
 from functools import cache
 
-import ebs_default_key
-import fis_tags
-import held_launches
 import manners
-import max_lifetime
-import profile_roles
-import service_passwords
-from moto.iam.access_control import IAMRequestBase
+import moto_mends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from rpc_v2_cbor import RpcV2Cbor
+from moto_mends import held_launches
+from moto_mends.rpc_v2_cbor import RpcV2Cbor
 from strict.layer import Strict
 from werkzeug.serving import make_server
 
-# With IAM enforcement on, only rights are checked: signatures are the SDKs' own affair, and a
-# translated call no longer has the bytes that were signed.
-IAMRequestBase.check_signature = lambda self: None
-_read_request = IAMRequestBase.__init__
-
-
-def _with_iam_prefix(self, *args, **kwargs):
-    """Two services are signed for under another name than IAM's actions have."""
-    _read_request(self, *args, **kwargs)
-    prefix, action = self._action.split(":", 1)
-    prefix = {"monitoring": "cloudwatch", "tagging": "tag"}.get(prefix, prefix)
-    self._action = f"{prefix}:{action}"
-
-
-IAMRequestBase.__init__ = _with_iam_prefix
-ebs_default_key.install()
-fis_tags.install()
+moto_mends.install()
 held_launches.install()
-max_lifetime.install()
-profile_roles.install()
-service_passwords.install()
 # Which service a host is depends on nothing else; the emulator looks through its own directory every time.
 DomainDispatcherApplication.get_backend_for_host = cache(DomainDispatcherApplication.get_backend_for_host)
 

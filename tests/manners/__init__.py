@@ -13,10 +13,12 @@ Only the deployer's calls meet them, known by the name it gives itself. What a t
 instance, is done to an account that has settled.
 """
 
-import json
 import random
 import threading
 from collections import Counter
+
+from wire import read, refuse
+from wire.answers import forward, tell
 
 from .documents import Documents
 from .failures import Failures
@@ -28,7 +30,6 @@ from .release import Release
 from .rights import NewRights
 from .spellings import Spellings
 from .throttling import Throttling
-from .wire import Call, read, refusal
 
 ALL = (Spellings, Ghosts, Keys, NewRights, Newness, Release, Throttling, Failures, Documents, Launches)
 DEFAULT_SEED = 1
@@ -50,22 +51,17 @@ class Manners:
     """The application, with manners."""
 
     def __init__(self, app, seed: int | None = DEFAULT_SEED, without: tuple = ()) -> None:
-        self._app, self._without = app, without
+        """`None` as seed is no manners at all."""
+        self._app, self.seed = app, seed
         self._lock = threading.RLock()
         self.seen = Counter()
-        self.change(seed)
-
-    def change(self, seed: int | None) -> None:
-        """Starts anew with this seed; `None` is no manners at all."""
-        self.seed = seed
-        self._manners = []
-        if seed is not None:
-            dice = Dice(seed)
-            self._manners = [kind(dice) for kind in ALL if kind not in self._without]
+        dice = Dice(seed)
+        self._manners = [] if seed is None else [kind(dice) for kind in ALL if kind not in without]
 
     def __call__(self, environ, start_response):
         if environ.get("PATH_INFO") == "/manners":
-            return self._tell(start_response)
+            with self._lock:  # how often each manner was met, for tests and people
+                return tell({"seed": self.seed, "seen": dict(sorted(self.seen.items()))}, start_response)
         if not self._manners or DEPLOYER not in environ.get("HTTP_USER_AGENT", ""):
             return self._app(environ, start_response)
         call = read(environ)
@@ -73,13 +69,13 @@ class Manners:
             for manner in self._manners:
                 if refused := manner.refuse(call):
                     self.seen[f"{type(manner).__name__} {call.service} {refused.code}"] += 1
-                    return refusal(call, refused, start_response)
-        status, headers, body = self._forward(environ)
+                    return refuse(call, refused, start_response)
+        status, headers, body = forward(self._app, environ)
         with self._lock:
             for manner in self._manners:
                 if refused := manner.spoil(call, status):
                     self.seen[f"{type(manner).__name__} {call.service} {refused.code}"] += 1
-                    return refusal(call, refused, start_response)
+                    return refuse(call, refused, start_response)
                 changed = manner.rewrite(call, status, body)
                 if changed is not None and changed != body:
                     self.seen[f"{type(manner).__name__} {call.service} {call.action}"] += 1
@@ -87,22 +83,6 @@ class Manners:
         headers = [(k, v) for k, v in headers if k.lower() != "content-length"]
         headers.append(("Content-Length", str(len(body))))
         start_response(status, headers)
-        return [body]
-
-    def _forward(self, environ):
-        answered = {}
-
-        def start(status, headers, _exc_info=None):
-            answered.update(status=status, headers=headers)
-
-        body = b"".join(self._app(environ, start))
-        return answered["status"], answered["headers"], body
-
-    def _tell(self, start_response):
-        """How often each manner was met, for tests and people."""
-        with self._lock:
-            body = json.dumps({"seed": self.seed, "seen": dict(sorted(self.seen.items()))}).encode()
-        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
 
 

@@ -7,7 +7,9 @@ import re
 from html import escape, unescape
 from urllib.parse import quote, unquote
 
-from .wire import Call, Manner
+from wire import Call
+
+from .manner import Manner
 
 
 class Documents(Manner):

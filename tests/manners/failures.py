@@ -2,9 +2,12 @@
 `InternalServiceFault`, Elastic Load Balancing `InternalFailure`, S3 and EC2 `InternalError` (each
 service's "Common errors"). Whether the call took effect is not known."""
 
-from .wire import Call, Manner, Refusal
+from wire import Call, Refusal
+
+from .manner import Manner
 
 ONE_IN = 9
+READS = ("Describe", "Get", "List", "Head", "GET", "HEAD")
 CODES = {
     "iam": "ServiceFailure",
     "monitoring": "InternalServiceFault",
@@ -33,7 +36,7 @@ class Failures(Manner):
 
     def _fail(self, call: Call, before: bool) -> Refusal | None:
         first = (call.account, call.service, call.action)
-        if call.is_read or call.service not in CODES or first in self._first:
+        if call.action.startswith(READS) or call.service not in CODES or first in self._first:
             return None
         if before == bool(self.dice.upto(1, "before", call.service, call.action)):
             return None

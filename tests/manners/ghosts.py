@@ -8,8 +8,9 @@ import re
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 from moto.resourcegroupstaggingapi.models import resourcegroupstaggingapi_backends
+from wire import Call, Refusal
 
-from .wire import Call, Manner, Refusal
+from .manner import Manner
 
 MORTAL = re.compile(r":(listener|instance|volume|loadbalancer|targetgroup)/")
 ENDING = ("Delete", "Terminate", "UpdateAutoScalingGroup")
@@ -57,7 +58,7 @@ class Ghosts(Manner):
             ec2_backends[call.account][call.region].tags.pop(call.parameters["VolumeId"], None)
         if call.action != "GetResources" or not status.startswith("200"):
             return None
-        answer, asked = json.loads(body), json.loads(call.body or "{}")
+        answer, asked = json.loads(body), json.loads(call.body or b"{}")
         if answer.get("PaginationToken"):
             return None  # ghosts come on the last page
         listed = {one["ResourceARN"] for one in answer["ResourceTagMappingList"]}

@@ -5,7 +5,9 @@ service's "Common errors"."""
 
 import time
 
-from .wire import JSON_SERVICES, Call, Manner, Refusal, tags_of
+from wire import Call, Refusal
+
+from .manner import Manner, tags_of
 
 NEW_FOR = 60  # seconds: a key is known everywhere by then, called or not
 INVALID_TOKEN = "The security token included in the request is invalid."
@@ -27,20 +29,20 @@ class Keys(Manner):
             relapse = [False, True] if self.dice.upto(1, "relapse", call.service) else []
             services[call.service] = refused + relapse
         course = services[call.service]
-        return unknown(call.service) if course and course.pop(0) else None
+        return unknown(call) if course and course.pop(0) else None
 
     def rewrite(self, call: Call, status: str, body: bytes) -> None:
         if (call.service, call.action) == ("iam", "CreateAccessKey") and status.startswith("200"):
             self._new.update({key: (time.monotonic(), {}) for key in tags_of(body, "AccessKeyId")})
 
 
-def unknown(service: str) -> Refusal:
+def unknown(call: Call) -> Refusal:
     """How a service refuses a key that it does not know."""
-    if service == "ec2":
+    if call.service == "ec2":
         return Refusal("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
-    if service == "s3":
+    if call.service == "s3":
         text = "The AWS Access Key Id you provided does not exist in our records."
         return Refusal("InvalidAccessKeyId", text, 403)
-    if service in JSON_SERVICES:
+    if call.is_json:
         return Refusal("UnrecognizedClientException", INVALID_TOKEN, 400)
     return Refusal("InvalidClientTokenId", INVALID_TOKEN, 403)

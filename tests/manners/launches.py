@@ -5,7 +5,9 @@ EC2 user guide, "IAM roles for Amazon EC2": wait some seconds after making one).
 import re
 from datetime import UTC, datetime
 
-from .wire import Call, Manner
+from wire import Call
+
+from .manner import Manner
 
 FAILURES = 2
 POLLS = 2

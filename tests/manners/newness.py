@@ -9,7 +9,9 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from dataclasses import dataclass, field
 
-from .wire import Call, Manner, Refusal, tags_of
+from wire import Call, Refusal
+
+from .manner import Manner, tags_of
 
 NEW_FOR = 40  # calls of the account
 AT_MOST = 60  # seconds
@@ -165,7 +167,7 @@ class Newness(Manner):
         if kind.element.startswith("="):
             if found := call.parameters.get(kind.element[1:]):
                 return found
-            match = re.search(rf'"{kind.element[1:]}": ?"([^"]+)"', call.body)
+            match = re.search(rf'"{kind.element[1:]}": ?"([^"]+)"', call.text)
             return match and match[1]
         match = re.search(rf'"{kind.element}": ?"([^"]+)"', body.decode(errors="replace"))
         found = tags_of(body, kind.element)
@@ -183,7 +185,7 @@ class Newness(Manner):
         if call.parameters:
             # a list of subnets is one value; a prefix of another name is not the name
             return any(name in re.split(r"[,\s]", value) for value in call.parameters.values())
-        return f'"{name}"' in call.body
+        return f'"{name}"' in call.text
 
 
 def without(body: bytes, hidden: set[str]) -> bytes:

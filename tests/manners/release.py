@@ -2,7 +2,9 @@
 outlive it by up to minutes (EC2 user guide, "Requester-managed network interfaces"; Terraform waits for
 them in `aws_lb`), and its certificate and target group still count as in use."""
 
-from .wire import Call, Manner, Refusal
+from wire import Call, Refusal
+
+from .manner import Manner
 
 HELD = {
     ("ec2", "DeleteSecurityGroup"): ("DependencyViolation", "resource {id} has a dependent object"),

@@ -5,7 +5,9 @@ on the thing (EC2 user guide, "Eventual consistency")."""
 
 import time
 
-from .wire import JSON_SERVICES, Call, Manner, Refusal
+from wire import Call, Refusal
+
+from .manner import Manner
 
 NEW_FOR = 60  # seconds: a right is in force everywhere by then, used or not
 GRANTS = ("AttachUserPolicy", "CreatePolicyVersion")
@@ -53,6 +55,6 @@ def denied(call: Call) -> Refusal:
         return Refusal("UnauthorizedOperation", f"You are not authorized to perform this operation. {text}", 403)
     if call.service == "sns":
         return Refusal("AuthorizationError", text, 403)
-    if call.service in JSON_SERVICES:
+    if call.is_json:
         return Refusal("AccessDeniedException", text, 400)
     return Refusal("AccessDenied", text, 403)

@@ -3,7 +3,9 @@
 
 import re
 
-from .wire import Call, Manner
+from wire import Call
+
+from .manner import Manner
 
 
 class Spellings(Manner):

@@ -2,7 +2,9 @@
 reference "Request throttling", S3 "503 Slow Down", Route 53 "Throttling errors"; the list all SDKs
 retry is botocore's `_retry.json`)."""
 
-from .wire import JSON_SERVICES, Call, Manner, Refusal
+from wire import Call, Refusal
+
+from .manner import Manner
 
 ONE_IN = 6
 
@@ -25,5 +27,5 @@ class Throttling(Manner):
             return Refusal("RequestLimitExceeded", "Request limit exceeded.", 503)
         if call.service == "s3":
             return Refusal("SlowDown", "Please reduce your request rate.", 503)
-        code = "ThrottlingException" if call.service in JSON_SERVICES else "Throttling"
+        code = "ThrottlingException" if call.is_json else "Throttling"
         return Refusal(code, "Rate exceeded", 400)

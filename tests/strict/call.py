@@ -1,10 +1,8 @@
-"""One call as it came over the wire: whose, to which service and operation, with which parameters.
+"""One call read with its service's model: which operation, with which parameters.
 
 Requests are read with botocore's service models and the emulator's own parsers of their protocols.
 """
 
-import gzip
-import io
 import json
 import re
 from dataclasses import dataclass, field
@@ -12,26 +10,12 @@ from functools import cache
 from urllib.parse import unquote
 
 import cbor2
+import wire
 from moto.core.parse import PROTOCOL_PARSERS
-from moto.core.utils import get_service_model
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Request
-
-CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
-RPC = re.compile(r"/service/(\w+)/operation/(\w+)")
-TARGETS = {
-    "CertificateManager": "acm",
-    "AWSEvents": "events",
-    "AmazonSSM": "ssm",
-    "ResourceGroupsTaggingAPI_20170126": "resourcegroupstaggingapi",
-    "GraniteServiceVersion20100801": "cloudwatch",
-}
-# Service by the name it is signed for; those not here are called alike.
-SIGNED_AS = {
-    "elasticloadbalancing": "elbv2",
-    "monitoring": "cloudwatch",
-    "tagging": "resourcegroupstaggingapi",
-}
+from wire.call import CBOR
+from wire.models import sdk_name, service_model
 
 
 class Unreadable(Exception):
@@ -39,75 +23,49 @@ class Unreadable(Exception):
 
 
 @dataclass
-class Call:
-    """A call, read."""
+class Modelled:
+    """A call, read with the model."""
 
-    service: str
+    service: str  # as the SDKs name it
     operation: str
     parameters: dict
-    key: str
     region: str
-    protocol: str
     model: object = field(repr=False)
 
 
-@cache
-def service_model(service):
-    return get_service_model(service)
-
-
-def body_of(environ):
-    """The body, left to be read again by whoever comes next."""
-    if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
-        body = environ["wsgi.input"].read()
-        environ["wsgi.input_terminated"] = True
+def read(call: wire.Call, environ) -> Modelled:
+    """The call with the parameters of its operation; `environ` is the request's."""
+    service = service_model(call.service)
+    if service is None:
+        raise Unreadable(f"no service is signed for as {call.service}")
+    if call.protocol in ("rest-xml", "rest-json"):
+        return rest(call, environ)
+    model = service.operation_model(call.action)
+    if call.protocol == CBOR:
+        parameters = cbor2.loads(call.body) if call.body else {}
+    elif call.protocol == "json":
+        parameters = json.loads(call.body or b"{}")
     else:
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    environ["wsgi.input"] = io.BytesIO(body)
-    return body
+        parameters = parsed(model, call.protocol, values=MultiDict(call.parameters))
+    return Modelled(sdk_name(call.service), call.action, parameters, call.region, model)
 
 
-def read(environ):
-    """The call of a request; None when it is not one that was signed, so none of AWS's."""
-    signed = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    if signed is None:
-        return None
-    key, region, signed_for = signed.groups()
-    service = SIGNED_AS.get(signed_for, signed_for)
-    body = body_of(environ)
-    if environ.get("HTTP_CONTENT_ENCODING") == "gzip":
-        body = gzip.decompress(body)
-    if rpc := RPC.fullmatch(environ["PATH_INFO"]):
-        model = service_model(service).operation_model(rpc[2])
-        parameters = cbor2.loads(body) if body else {}
-        return Call(service, rpc[2], parameters, key, region, "cbor", model)
-    if target := environ.get("HTTP_X_AMZ_TARGET"):
-        operation = target.rsplit(".", 1)[1]
-        model = service_model(service).operation_model(operation)
-        return Call(service, operation, json.loads(body or b"{}"), key, region, "json", model)
-    protocol = service_model(service).metadata["protocol"]
-    if protocol in ("query", "ec2"):
-        form = Request({**environ, "wsgi.input": io.BytesIO(body)}).values
-        operation = form["Action"]
-        model = service_model(service).operation_model(operation)
-        parameters = parsed(model, protocol, values=form)
-        return Call(service, operation, parameters, key, region, protocol, model)
-    request = Request({**environ, "wsgi.input": io.BytesIO(b"")})
+def rest(call: wire.Call, environ) -> Modelled:
+    """A call whose operation is told by method, path, query and headers."""
+    request = Request(environ)
     path = environ.get("RAW_URI", environ["PATH_INFO"]).split("?")[0]
-    operation, labels = route(service, environ["REQUEST_METHOD"], path, request.args, request.headers)
-    model = service_model(service).operation_model(operation)
-    if model.has_streaming_input:
-        body = b""  # an object's bytes, of no account here
+    operation, labels = route(call.service, call.method, path, request.args, request.headers)
+    model = service_model(call.service).operation_model(operation)
     parameters = parsed(
         model,
-        protocol,
+        call.protocol,
         values=MultiDict(request.args),
         headers=request.headers,
         url_params=labels,
-        body=body,
+        body=b"" if model.has_streaming_input else call.body,  # an object's bytes are of no account here
     )
     parameters = {name: value for name, value in parameters.items() if value not in (None, {})}
-    return Call(service, operation, parameters, key, region, protocol, model)
+    return Modelled(sdk_name(call.service), operation, parameters, call.region, model)
 
 
 def parsed(model, protocol, **request):

@@ -56,10 +56,10 @@ def key_pattern(key):
 GLOBAL = ("aws:securetransport", "aws:principal", "aws:source", "aws:currenttime")
 
 
-def arn(prefix, kind, *names, partition="aws", region="", account=""):
+def arn(prefix, kind, *names, region="", account=""):
     """An ARN of a type, by its template; `names` for what is not partition, region and account."""
     template = services()[prefix]["resources"][kind]["arn"]
-    for placeholder, value in (("Partition", partition), ("Region", region), ("Account", account)):
+    for placeholder, value in (("Partition", "aws"), ("Region", region), ("Account", account)):
         template = template.replace("${%s}" % placeholder, value)
     for name in names:
         before, _, rest = template.partition("${")

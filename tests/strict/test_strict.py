@@ -7,14 +7,14 @@ import pytest
 from moto.core.utils import get_service_model
 
 from . import documents, managed, policies, reference, wellformed
-from .call import Call, route
+from .call import Modelled, route
 
 OURS = {"aws:ResourceTag/team": ["jitsi"]}
 
 
 def made(service, operation, **parameters):
     model = get_service_model(service).operation_model(operation)
-    return Call(service, operation, parameters, "AKIA", "eu-central-1", "query", model)
+    return Modelled(service, operation, parameters, "eu-central-1", model)
 
 
 @pytest.mark.parametrize(

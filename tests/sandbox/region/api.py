@@ -1,31 +1,26 @@
 """The AWS API on HTTP: moto behind one lock and what AWS checks of every call, with faults and latency on
 request, and the sandbox's own knobs beside it under /sandbox/."""
 
-import io
 import json
 import random
-import re
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from urllib.parse import parse_qs
 
-import profile_roles
-import service_passwords
 from manners import Manners
 from manners.launches import Launches
-from manners.wire import JSON_SERVICES, error_body
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
-from rpc_v2_cbor import RpcV2Cbor
+from moto_mends.rpc_v2_cbor import RpcV2Cbor
 from strict.layer import Strict
 from werkzeug.serving import make_server
+from wire import Call, Refusal, read, refuse
+from wire.answers import tell
 
-from .knobs import Fault, NotYet
+from .knobs import NotYet
 from .world import World, log
 
 SKEW_LIMIT = 15 * 60  # seconds between a signature's time and AWS's
@@ -45,13 +40,8 @@ class QuietHandler(MotoRequestHandler):
 class Application:
     """WSGI: /sandbox/ to the knobs, everything else to moto."""
 
-    def __init__(
-        self, world: World, control: Control, roll: Callable[[], float] = random.random,
-        manners: int | None = None,
-    ) -> None:
-        self.world, self._control, self._roll = world, control, roll
-        profile_roles.install()
-        service_passwords.install()
+    def __init__(self, world: World, control: Control, manners: int | None = None) -> None:
+        self.world, self._control = world, control
         # How launches go is the sandbox's own affair.
         moto = Manners(DomainDispatcherApplication(create_backend_app), manners, without=(Launches,))
         self._strict = Strict(RpcV2Cbor(moto), rights=lambda: world.knobs.policies_count)
@@ -62,19 +52,23 @@ class Application:
             return self._knobs(environ, start_response, path.removeprefix("/sandbox/"))
         if self.world.knobs.api_latency:
             time.sleep(self.world.knobs.api_latency)
-        ahead = self.world.knobs.clock_ahead
-        if (signed := signed_at(environ)) is not None and abs(time.time() + ahead - signed) > SKEW_LIMIT:
-            service, _ = called(environ)
-            code = "RequestTimeTooSkewed" if service == "s3" else "SignatureDoesNotMatch"
-            return refuse(Fault(1, code=code, status=403), service, start_response)
-        if self.world.knobs.faults and not path.startswith("/moto-api"):
-            service, action = called(environ)
-            for fault in self.world.knobs.faults:
-                if fault.matches(service, action) and self._roll() < fault.rate:
-                    return refuse(fault, service, start_response)
+        call = read(environ)
+        if (refusal := self._refusal(call)) is not None:
+            return refuse(call, refusal, start_response)
         # moto is not written for threads.
         with self.world.lock:
             return list(self._strict(environ, start_response))
+
+    def _refusal(self, call: Call) -> Refusal | None:
+        """What is wrong with the caller's clock, or what a knob says goes wrong."""
+        now = time.time() + self.world.knobs.clock_ahead
+        if call.signed_at is not None and abs(now - call.signed_at) > SKEW_LIMIT:
+            code = "RequestTimeTooSkewed" if call.service == "s3" else "SignatureDoesNotMatch"
+            return Refusal(code, "Signature expired or not yet current", 403)
+        for fault in self.world.knobs.faults if call.key else ():
+            if fault.matches(call.service, call.action) and random.random() < fault.rate:
+                return Refusal(fault.code, "injected by the sandbox", fault.status)
+        return None
 
     def _knobs(self, environ, start_response, path: str):
         try:
@@ -86,42 +80,7 @@ class Application:
             status, answer = "400 Bad Request", {"error": str(error)}
         except NotYet as error:
             status, answer = "409 Conflict", {"error": str(error)}
-        start_response(status, [("Content-Type", "application/json")])
-        return [json.dumps(answer, indent=1, default=str).encode() + b"\n"]
-
-
-def signed_at(environ) -> float | None:
-    """When the caller says it signed, in seconds since 1970."""
-    text = environ.get("HTTP_X_AMZ_DATE", "")
-    try:
-        return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return None
-
-
-def called(environ) -> tuple[str, str]:
-    """(service, action) of a request, `*` for what its form does not tell."""
-    scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
-    service = scope.group(1) if scope else "*"
-    if target := environ.get("HTTP_X_AMZ_TARGET"):
-        return service, target.rsplit(".", 1)[-1]
-    if environ.get("HTTP_SMITHY_PROTOCOL"):
-        return service, environ.get("PATH_INFO", "").rsplit("/", 1)[-1]
-    if "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)
-        return service, parse_qs(body.decode()).get("Action", ["*"])[0]
-    return service, environ.get("REQUEST_METHOD", "*")
-
-
-def refuse(fault: Fault, service: str, start_response):
-    """An error answer in the service's own form."""
-    kind, body = error_body(service, fault.code, "injected by the sandbox")
-    headers = [("Content-Type", kind)]
-    if service in JSON_SERVICES:
-        headers.append(("x-amzn-errortype", fault.code))
-    start_response(f"{fault.status} Fault", headers)
-    return [body.encode()]
+        return tell(answer, start_response, status)
 
 
 def serve(application: Application, sock, name: str) -> threading.Thread:

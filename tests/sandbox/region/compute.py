@@ -4,7 +4,6 @@ machines behind them."""
 import base64
 from dataclasses import dataclass
 
-import ebs_default_key
 from moto.core.responses import ActionResult
 from moto.ec2 import ec2_backends
 from moto.ec2.models.amis import AmiBackend
@@ -43,7 +42,6 @@ class Compute:
 
     def _patch(self) -> None:
         compute = self
-        ebs_default_key.install()
 
         def run_instances(backend, *args, **kwargs):
             reservation = original_run(backend, *args, **kwargs)

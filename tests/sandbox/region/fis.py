@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-import fis_tags
 from moto.autoscaling import autoscaling_backends
 from moto.core.exceptions import JsonRESTError
 from moto.ec2 import ec2_backends
@@ -18,7 +17,6 @@ from .world import World, log
 PRINCIPAL = "fis.amazonaws.com"
 CUT_OFF = "aws:network:disrupt-connectivity"
 NO_CAPACITY = "aws:ec2:asg-insufficient-instance-capacity-error"
-OVER = ("completed", "stopped", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,6 @@ class Experiments:
 
     def _patch(self) -> None:
         experiments = self
-        fis_tags.install()
         original_create = FISBackend.create_experiment_template
 
         def create_experiment_template(backend, **kwargs):

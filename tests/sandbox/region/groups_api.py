@@ -1,6 +1,5 @@
 """The Auto Scaling API: what moto lacks is added, what moto does at once is left to the controller."""
 
-import max_lifetime
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState, LifecycleHook
 from moto.autoscaling.responses import AutoScalingResponse
@@ -17,7 +16,6 @@ def install(groups: Groups, refreshes: Refreshes) -> None:
     _hooks(groups)
     _actions(groups)
     _refreshes(refreshes)
-    max_lifetime.install()
 
 
 def _leave_to_controller(groups: Groups) -> None:

@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 from dataclasses import asdict
 from pathlib import Path
 
+import moto_mends
 from moto.ec2.models import elastic_ip_addresses, elastic_network_interfaces
 from moto.elbv2 import elbv2_backends
 
@@ -41,6 +42,7 @@ class Plane:
         self, world: World, machines: Machines, probe: Probe, executor: Executor, maildir: Path
     ) -> None:
         self.world = world
+        moto_mends.install()  # the controllers build on it
         addresses = PublicAddresses()
         elastic_network_interfaces.random_public_ip = addresses.take
         elastic_ip_addresses.random_ip = addresses.take

@@ -2,7 +2,6 @@
 the command line of a control group."""
 
 from region.addresses import PublicAddresses
-from region.api import called
 from region.firewall import Ingress, Interface, ruleset
 from region.haproxy import Config, Listener, Pool, Server, changes, render, skeleton
 from region.metadata import Tokens, walk
@@ -104,13 +103,3 @@ def test_balancer_counts_since_the_last_reading_and_after_a_reload():
     assert read() == {"RequestCount": 2}
     proxy.rows = rows(1, 1, 0)
     assert read() == {"RequestCount": 1, "HTTPCode_ELB_5XX_Count": 1}
-
-
-def test_service_and_action_are_read_from_every_protocol():
-    scope = "AWS4-HMAC-SHA256 Credential=AKIA/20261120/eu-central-1/{}/aws4_request, SignedHeaders=host"
-    json_call = {"HTTP_AUTHORIZATION": scope.format("ssm"), "HTTP_X_AMZ_TARGET": "AmazonSSM.SendCommand"}
-    assert called(json_call) == ("ssm", "SendCommand")
-    cbor_call = {"HTTP_AUTHORIZATION": scope.format("monitoring"), "HTTP_SMITHY_PROTOCOL": "rpc-v2-cbor",
-                 "PATH_INFO": "/service/X/operation/PutMetricData"}
-    assert called(cbor_call) == ("monitoring", "PutMetricData")
-    assert called({"REQUEST_METHOD": "GET"}) == ("*", "GET")

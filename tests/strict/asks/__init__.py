@@ -54,5 +54,5 @@ def asks(call, account):
     asking = Asking(call, account, prefix, action)
     getattr(asking, prefix)()
     for implied in IMPLIED.get(action, ()):
-        asking.ask(implied, "*" if not reference.types(implied) else asking.any_arn(implied))
+        asking.ask(implied, "*" if not reference.types(implied) else asking.any_arn())
     return [asking.with_context(each) for each in asking.asked]

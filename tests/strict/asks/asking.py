@@ -33,7 +33,7 @@ class Asking:
     def arn(self, prefix, kind, *names):
         return reference.arn(prefix, kind, *names, region=self.call.region, account=self.account)
 
-    def any_arn(self, implied):
+    def any_arn(self):
         """Of the network the load balancer stands in."""
         subnets = self.p.get("Subnets") or [m.get("SubnetId") for m in self.p.get("SubnetMappings", [])]
         known = self.things.ec2.get_subnet(subnets[0]) if subnets else None
