@@ -31,7 +31,7 @@ def shape(node):
 
 
 def a_bridge(linger=0.0):
-    harvesters = Harvesters(10000, [types.SimpleNamespace(local="10.0.3.7", public="198.51.100.7", public_port=0)], False, False)
+    harvesters = Harvesters(10000, [types.SimpleNamespace(local="10.0.3.7", public="198.51.100.7", public_port=0)], False)
     harvesters.addresses, harvesters.healthy = ["10.0.3.7"], True
     settings = types.SimpleNamespace(
         require_valid_address=True, stats_interval=5, graceful_max=3600, shutting_down_delay=0, linger=linger,

@@ -13,7 +13,7 @@ from aiohttp import web
 from . import web as http
 from .config import WrongType
 from .figures import metrics, recorded_json, recorded_text
-from .focus import CAPS, DISCO, FOCUS, JINGLE, Brewery, Conference, capabilities
+from .focus import DISCO, FOCUS, JINGLE, Brewery, Conference, capabilities
 from .process import arguments, log, run
 from .xmpp import MUC, Account, element, stay_logged_in
 

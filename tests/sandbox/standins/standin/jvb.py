@@ -27,7 +27,6 @@ def main():
         "--linger", type=float, default=float(os.environ.get("STANDIN_LINGER", "0")),
         help="seconds an endpoint is still counted after its browser vanished",
     )
-    parser.add_argument("--with-loopback", action="store_true", help="offer 127.0.0.1 too; the real one never does")
     parser.add_argument(
         "--fault", choices=FAULTS, default=os.environ.get("STANDIN_FAULT"), help="what of the media does not work",
     )
@@ -94,7 +93,6 @@ def _read(config, args):
         config.integer(f"{base}.ice.udp.port", 10000),
         [Mapping(mapping) for mapping in config.objects("ice4j.harvest.mapping.static-mappings")],
         config.flag(f"{base}.ice.advertise-private-candidates", True),
-        args.with_loopback,
         args.fault,
     )
     return settings, accounts, server, harvesters
@@ -122,7 +120,6 @@ async def _stay_in_brewery(bridge, account, mucs, nick):
 
     async def online(client):
         bridge.muc_connected += 1
-        client.online_counted = True
         client.send_presence()
         for muc in mucs:
             joined = element("x", MUC)

@@ -8,6 +8,7 @@ import time
 from aioice import stun
 from aioice.ice import get_host_addresses
 
+from . import ice
 from .call import Call, Identity
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -34,10 +35,9 @@ class Endpoint:
 class Harvesters:
     """One socket for each of the machine's addresses, shared by all endpoints."""
 
-    def __init__(self, port, mappings, advertise_private, with_loopback, fault=None):
+    def __init__(self, port, mappings, advertise_private, fault=None):
         self.port, self.mappings, self.advertise_private = port, mappings, advertise_private
-        self._with_loopback, self._fault = with_loopback, fault
-        self._identity = Identity()
+        self._fault, self._identity = fault, Identity()
         self.addresses, self.healthy = [], False
         self.endpoints = {}  # by ufrag
         # Of endpoints that are gone: the real bridge adds up when one expires (`updateStatsOnExpire`).
@@ -47,11 +47,8 @@ class Harvesters:
 
     async def open(self):
         """Binds; what is taken by others makes the bridge unhealthy, not silent."""
-        addresses = get_host_addresses(use_ipv4=True, use_ipv6=False)
-        if self._with_loopback:
-            addresses.append("127.0.0.1")
         self.healthy = True
-        for address in addresses:
+        for address in get_host_addresses(use_ipv4=True, use_ipv6=False):
             try:
                 # As Java opens it: an IPv6 socket that carries IPv4, so that what looks for the IPv4 one
                 # finds none (`[::ffff:10.20.16.5]:10000` in `ss`).
@@ -149,12 +146,7 @@ class Harvesters:
     def _nominate(self, endpoint, socket, address):
         """The bridge controls: it checks where a check came from, and settles on it."""
         ufrag, pwd = endpoint.remote
-        check = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
-        check.attributes["USERNAME"] = f"{ufrag}:{endpoint.ufrag}"
-        check.attributes["PRIORITY"] = 1845501695
-        check.attributes["ICE-CONTROLLING"] = 1
-        check.attributes["USE-CANDIDATE"] = None
-        check.add_message_integrity(pwd.encode())  # and FINGERPRINT
+        check = ice.check(ufrag, endpoint.ufrag, pwd, "ICE-CONTROLLING", 1845501695)
         endpoint.checks.add(check.transaction_id)
         socket.sendto(bytes(check), address)
 

@@ -10,8 +10,8 @@ import struct
 import time
 
 import aiohttp
-from aioice import stun
 
+from . import ice
 from .process import log
 from .xmpp import MUC, Account, Client, element
 
@@ -28,35 +28,27 @@ _PACKETS_PER_SECOND = 25
 def main():
     parser = argparse.ArgumentParser(prog="people", description=__doc__)
     parser.add_argument("--domain", required=True)
-    parser.add_argument("--room", default="standup")
     parser.add_argument("--people", type=int, default=2)
-    parser.add_argument("--xmpp", default="127.0.0.1:5222", help="Prosody's client port")
-    parser.add_argument("--request", default="http://127.0.0.1:8888", help="where conferences are requested")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="how long; until SIGTERM otherwise")
     asyncio.run(_meet(parser.parse_args()))
 
 
 async def _meet(args):
-    room = f"{args.room}@conference.{args.domain}"
+    room = f"standup@conference.{args.domain}"
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    host, port = args.xmpp.rsplit(":", 1)
-    people = [Person(Account(host, int(port), args.domain, "", "", False), room) for _ in range(args.people)]
+    people = [Person(Account("127.0.0.1", 5222, args.domain, "", "", False), room) for _ in range(args.people)]
     await asyncio.gather(*(person.log_in() for person in people))
     async with aiohttp.ClientSession() as http:
-        url = f"{args.request}/conference-request/v1"
+        url = "http://127.0.0.1:8888/conference-request/v1"  # jicofo's own
         async with http.post(url, json={"room": room}, ssl=False, headers={"Host": args.domain}) as answer:
             answer.raise_for_status()
     for person in people:
         person.join()
     await asyncio.gather(*(person.media.wait() for person in people))
     print(json.dumps({"event": "meeting", "room": room, "people": len(people)}), flush=True)
-    try:
-        await asyncio.wait_for(stop.wait(), None if args.seconds == float("inf") else args.seconds)
-    except asyncio.TimeoutError:
-        pass
+    await stop.wait()
     await asyncio.gather(*(person.leave() for person in people))
     print(json.dumps({
         "event": "end", "packets": sum(person.packets for person in people),
@@ -96,34 +88,24 @@ class Person(asyncio.DatagramProtocol):
         if jingle.get("action") != "session-initiate" or candidate is None:
             return
         transport = jingle.find(f".//{{{ICE_UDP}}}transport")
-        self._credentials = transport.get("ufrag"), transport.get("pwd")
         address = candidate.get("ip"), int(candidate.get("port"))
         if self._sender:
             self._sender.cancel()
         self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: self, remote_addr=address
         )
-        self._sender = asyncio.create_task(self._talk())
+        self._sender = asyncio.create_task(self._talk(transport.get("ufrag"), transport.get("pwd")))
 
-    async def _talk(self):
+    async def _talk(self, ufrag, pwd):
         number = 0
         while True:
             if number % _PACKETS_PER_SECOND == 0:  # consent (RFC 7675), and the nomination
-                self._transport.sendto(self._check())
+                check = ice.check(ufrag, self._nick, pwd, "ICE-CONTROLLED", 1853824767)
+                self._transport.sendto(bytes(check))
             # An RTP header and silence; the bridge's other side has no key to tell.
             self._transport.sendto(struct.pack("!BBHII", 0x80, 111, number & 0xFFFF, number * 960 & 0xFFFFFFFF, 1) + bytes(80))
             number += 1
             await asyncio.sleep(1 / _PACKETS_PER_SECOND)
-
-    def _check(self):
-        ufrag, pwd = self._credentials
-        request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
-        request.attributes["USERNAME"] = f"{ufrag}:{self._nick}"
-        request.attributes["PRIORITY"] = 1853824767
-        request.attributes["ICE-CONTROLLED"] = 1
-        request.attributes["USE-CANDIDATE"] = None
-        request.add_message_integrity(pwd.encode())
-        return bytes(request)
 
     def datagram_received(self, data, _address):
         if data[0] < 4:
