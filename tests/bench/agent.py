@@ -41,9 +41,9 @@ class Instance:
         done = subprocess.run([*self._enter, *argv], capture_output=True, text=True, timeout=timeout, check=True)
         return done.stdout
 
-    def script(self, name: str, *arguments: object, timeout: float = 300) -> dict | list:
+    def script(self, name: str, *arguments: object) -> dict | list:
         source = (INSIDE / f"{name}.py").read_text()
-        return json.loads(self.run("python3", "-c", source, *map(str, arguments), timeout=timeout))
+        return json.loads(self.run("python3", "-c", source, *map(str, arguments), timeout=300))
 
     def looks(self) -> subprocess.Popen:
         """Looks at its services until its standard input is closed."""

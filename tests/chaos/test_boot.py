@@ -22,8 +22,8 @@ class Boot:
         wait_for("an init", self.instance.boots, 60, every=0.05)
         self.prober: Prober = self.instance.prober()
 
-    def phase(self, phase: str, limit: float = READY_LIMIT) -> None:
-        wait_for(f"phase {phase}", lambda: self.prober.now().phase == phase, limit, every=0.02)
+    def phase(self, phase: str) -> None:
+        wait_for(f"phase {phase}", lambda: self.prober.now().phase == phase, READY_LIMIT, every=0.02)
 
     def ready(self) -> float:
         """Seconds from the launch until ready."""

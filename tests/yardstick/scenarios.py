@@ -85,14 +85,14 @@ class Bench:
         well = len(found) == len(self.groups) and all(self.meetings.well(site) for site in self.groups)
         return found if well and all(i["state"] == "running" for i in found.values()) else None
 
-    def await_health(self, limit: float = HEALTHY_LIMIT) -> dict[str, dict]:
-        end = time.monotonic() + limit
+    def await_health(self) -> dict[str, dict]:
+        end = time.monotonic() + HEALTHY_LIMIT
         while time.monotonic() < end:
             if found := self.healthy():
                 return found
             time.sleep(0.5)
         state = {site: [a.reason for a in self.meetings.of(site)[-3:]] for site in self.groups}
-        raise SystemExit(f"yardstick: no meetings on both within {limit} s: {state}")
+        raise SystemExit(f"yardstick: no meetings on both within {HEALTHY_LIMIT} s: {state}")
 
     def everywhere(self, *argv: str) -> None:
         """Runs a command inside both instances at once."""

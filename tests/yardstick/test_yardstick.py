@@ -14,9 +14,9 @@ from yardstick.scenarios import Measured
 HARM = 100.0
 
 
-def meetings(pattern: str, *, took: float = 1.0) -> list[Attempt]:
+def meetings(pattern: str) -> list[Attempt]:
     """A meeting every two seconds from just before the harm on: `+` held, `-` failed."""
-    return [Attempt(99 + 2 * n, 99 + 2 * n + took, sign == "+") for n, sign in enumerate(pattern)]
+    return [Attempt(99 + 2 * n, 100 + 2 * n, sign == "+") for n, sign in enumerate(pattern)]
 
 
 def test_outage_lasts_from_the_harm_to_the_first_of_a_row_of_meetings():

@@ -15,7 +15,6 @@ from .lifecycle import LAUNCHING, TERMINATING, LifecycleAction
 from .targets import Targets
 from .world import World, log, timestamp
 
-JOINING = ("Pending", "Pending:Wait", "Pending:Proceed")
 LEAVING = ("Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated")
 ACTIVITIES_KEPT = 200
 

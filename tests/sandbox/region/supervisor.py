@@ -30,7 +30,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jitsi-repo", help="passed on to instances")
     parser.add_argument("--manners", default=os.environ.get("MANNERS_SEED", "1"),
                         help="seed of AWS's manners, or `off`")
-    parser.add_argument("--region", default="eu-central-1", help="the region the printed settings name")
     parser.add_argument("--port", type=int, default=0, help="of the API on 127.0.0.1; 0 takes a free one")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -93,7 +92,7 @@ def up(arguments, state: RunState) -> None:
     state.write(
         access_key_id=key,
         secret_access_key=secret,
-        region=arguments.region,
+        region="eu-central-1",  # the one the printed settings name
         ready=True,
         endpoint=f"http://127.0.0.1:{port}",
         maildir=str(plane.mail.directory),

@@ -53,13 +53,13 @@ class Region:
     def balancer_addresses(self) -> list[str]:
         return list(self.knob("GET", "state")["balancers"][0]["addresses"].values())
 
-    def https(self, path: str = "/", timeout: float = 5, headers: str = "") -> tuple[str, bytes, ssl.SSLSocket]:
+    def https(self, headers: str = "") -> tuple[str, bytes, ssl.SSLSocket]:
         """(head, body, connection) of a request through the load balancer, by whichever zone answers."""
         from region import netns
 
         for address in self.balancer_addresses():
             try:
-                raw = netns.connect(self.internet, address, 443, timeout)
+                raw = netns.connect(self.internet, address, 443, 5)
                 break
             except OSError:
                 continue
@@ -67,7 +67,7 @@ class Region:
             raise OSError("no address of the load balancer answers")
         context = ssl._create_unverified_context()
         tls = context.wrap_socket(raw, server_hostname=DOMAIN)
-        tls.sendall(f"GET {path} HTTP/1.1\r\nHost: {DOMAIN}\r\n{headers}\r\n".encode())
+        tls.sendall(f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\n{headers}\r\n".encode())
         answer = tls.makefile("rb", buffering=0)
         head = b""
         while not head.endswith(b"\r\n\r\n"):

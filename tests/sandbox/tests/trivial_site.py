@@ -67,8 +67,8 @@ TRUST = {"Version": "2012-10-17", "Statement": [
 class TrivialSite:
     """Network, certificate, load balancer, group; everything named after the site."""
 
-    def __init__(self, endpoint: str, certificate: tuple[bytes, bytes], name: str = "trivial") -> None:
-        self.name, self._endpoint = name, endpoint
+    def __init__(self, endpoint: str, certificate: tuple[bytes, bytes]) -> None:
+        self.name, self._endpoint = "trivial", endpoint
         ec2, elb = self.client("ec2"), self.client("elbv2")
         vpc = ec2.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]
         gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
@@ -91,13 +91,13 @@ class TrivialSite:
         self._role()
         arn = self.client("acm").import_certificate(Certificate=certificate[0], PrivateKey=certificate[1])
         self.target_group = elb.create_target_group(
-            Name=name, Protocol="HTTPS", Port=443, VpcId=vpc, HealthCheckProtocol="HTTPS",
+            Name=self.name, Protocol="HTTPS", Port=443, VpcId=vpc, HealthCheckProtocol="HTTPS",
             HealthCheckPath="/healthz", HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2,
             HealthyThresholdCount=2, UnhealthyThresholdCount=2, Matcher={"HttpCode": "200"},
         )["TargetGroups"][0]["TargetGroupArn"]
         self.set_drain(8)
         balancer = elb.create_load_balancer(
-            Name=name, Subnets=self.subnets, SecurityGroups=[self.balancer_group]
+            Name=self.name, Subnets=self.subnets, SecurityGroups=[self.balancer_group]
         )["LoadBalancers"][0]
         self.balancer, self.dns_name = balancer["LoadBalancerArn"], balancer["DNSName"]
         elb.create_listener(
