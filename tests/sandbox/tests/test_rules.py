@@ -65,6 +65,17 @@ def test_faults_hit_the_named_action_only(sandbox):
     assert not Fault(1, service="ec2").matches("ssm", "SendCommand")
 
 
+@pytest.mark.parametrize(("service", "call"), [
+    ("ec2", "describe_vpcs"), ("iam", "list_users"), ("s3", "list_buckets"), ("route53", "list_hosted_zones"),
+    ("acm", "list_certificates"), ("fis", "list_experiments"), ("cloudwatch", "list_metrics")])
+def test_a_fault_is_told_as_the_service_tells_its_own(sandbox, service, call):
+    sandbox.plane.control("PUT", "faults", {"faults": [{"rate": 1, "code": "AccessDenied", "status": 403}]})
+    with pytest.raises(ClientError) as refused:
+        getattr(sandbox.client(service), call)()
+    error = refused.value.response["Error"]
+    assert (error["Code"], error["Message"]) == ("AccessDenied", "injected by the sandbox")
+
+
 def test_unknown_delay_is_refused():
     with pytest.raises(ValueError, match="unknown delays"):
         Knobs().change_delays({"instance_pendnig": 3})
