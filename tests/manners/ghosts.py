@@ -66,10 +66,15 @@ class Ghosts(Manner):
         for arn, tags in sorted(self._known.get((call.account, call.region), {}).items()):
             if types and not any(is_of(arn, each) for each in types):
                 continue
-            if arn not in listed and all(tags.get(w["Key"]) in w["Values"] for w in wanted):
+            if arn not in listed and all(fits(tags, each) for each in wanted):
                 mapping = {"ResourceARN": arn, "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
                 answer["ResourceTagMappingList"].append(mapping)
         return json.dumps(answer).encode()
+
+
+def fits(tags: dict, wanted: dict) -> bool:
+    """Whether tags fit a filter; one without values asks for the key alone."""
+    return wanted["Key"] in tags and (not wanted.get("Values") or tags[wanted["Key"]] in wanted["Values"])
 
 
 def is_of(arn: str, type_filter: str) -> bool:

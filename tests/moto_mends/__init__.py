@@ -1,10 +1,20 @@
 """Calls and refusals of AWS's that moto lacks or gets wrong, mended from outside. `install` is for every program that
 serves moto, before its first call; `held_launches` is the emulator's alone, the sandbox has real launches."""
 
-from . import ebs_default_key, fis_tags, max_lifetime, profile_roles, service_passwords
+from . import (
+    bucket_tags,
+    ebs_default_key,
+    fis_tags,
+    max_lifetime,
+    policy_names,
+    profile_roles,
+    service_passwords,
+)
+
+MENDS = (bucket_tags, ebs_default_key, fis_tags, max_lifetime, policy_names, profile_roles, service_passwords)
 
 
 def install() -> None:
     """Once for each program: what a mend wraps it would wrap again."""
-    for mend in (ebs_default_key, fis_tags, max_lifetime, profile_roles, service_passwords):
+    for mend in MENDS:
         mend.install()

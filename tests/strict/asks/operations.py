@@ -76,7 +76,10 @@ class Operations(Asking):
                 self.ask("s3:PutObjectTagging", f"{bucket}/{self.p['Key']}", "object")
         else:
             prefix = {"s3:prefix": [self.p["Prefix"]]} if "Prefix" in self.p else {}
-            self.ask(self.action, bucket, "bucket", context=prefix)
+            tags = self.p.get("CreateBucketConfiguration", {}).get("Tags", [])
+            self.ask(self.action, bucket, "bucket", context={**prefix, **self.request_tags(tags)})
+            if tags:  # S3 API, CreateBucketConfiguration: "You must have the s3:TagResource permission"
+                self.ask("s3:TagResource", bucket, "bucket", context=self.request_tags(tags))
 
     def route53(self):
         zone = self.p.get("HostedZoneId") or self.p.get("Id")
