@@ -84,6 +84,8 @@ pub enum Command {
         /// Only this stage.
         stage: Option<PlanStage>,
     },
+    /// Show every deployment of the account and region; needs no jitsi.toml.
+    List,
     /// Hold a meeting from here, the user's whole way: DNS, load balancer, and UDP to the media address.
     Probe(Probe),
     /// Harm the deployment on purpose, see how long nobody can meet, and whether it mends itself.

@@ -1,7 +1,7 @@
 //! Looking again after deleting, by tag instead of by name: what yesterday's version made, today's
 //! catalog may not know.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Result;
 use aws_sdk_ec2::types::{Filter, InstanceStateName, VolumeState};
@@ -9,12 +9,12 @@ use aws_sdk_resourcegroupstagging::types::TagFilter;
 use tokio::time::Instant;
 
 use crate::{
-    aws::{Answer, AwsError},
+    aws::{Answer, Aws, AwsError},
     cx::Cx,
-    engine::Stage,
+    engine::{Doomed, Entry, Stage},
     names::Names,
     policy::Permission,
-    tags,
+    tags::{self, Owner},
 };
 
 // The services themselves lag by seconds; what one of them still finds after this is left.
@@ -29,15 +29,22 @@ pub fn permissions(names: &Names) -> Vec<Permission> {
     ]
 }
 
+/// What carries our owner tag, as the tagging API lists it.
+struct Tagged {
+    arn: String,
+    /// Whether it is of a kind, and has a name, that we give.
+    known: bool,
+}
+
 /// ARNs that still carry our owner tag and belong to one of `stages`. The tagging API goes on naming
 /// what is deleted, listeners, volumes and instances for hours (aws/aws-sdk issue 676): a leftover is
 /// what its own service still finds. Experiments are history, which nobody can delete for 120 days.
-pub async fn by_tag(cx: &Cx, stages: &[Stage]) -> Result<Vec<String>> {
+pub async fn by_tag(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<String>> {
     let start = Instant::now();
     loop {
         let mut left = Vec::new();
-        for arn in tagged(cx, stages).await? {
-            if exists(cx, &arn).await? {
+        for Tagged { arn, known } in tagged(catalog, stages, cx).await? {
+            if known && exists(&cx.aws, &arn).await? {
                 left.push(arn);
             }
         }
@@ -48,8 +55,29 @@ pub async fn by_tag(cx: &Cx, stages: &[Stage]) -> Result<Vec<String>> {
     }
 }
 
-/// Deletes volumes that carry our tag and that no instance uses any more: a root volume outlives its
-/// instance where its launch template did not say otherwise.
+/// ARNs of what carries our owner tag, but is of a kind or has a name that we never give: a copy, a
+/// backup, or somebody's own tag. Never touched. What is among `doomed` is known by other means.
+pub async fn strangers(
+    catalog: &[Entry],
+    stages: &[Stage],
+    doomed: &[Doomed],
+    cx: &Cx,
+) -> Result<Vec<String>> {
+    let mut strangers = Vec::new();
+    for Tagged { arn, known } in tagged(catalog, stages, cx).await? {
+        let named = |doomed: &Doomed| {
+            let rest = arn.strip_suffix(doomed.found.id.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with([':', '/']))
+        };
+        if !known && !doomed.iter().any(named) && exists(&cx.aws, &arn).await? {
+            strangers.push(arn);
+        }
+    }
+    Ok(strangers)
+}
+
+/// Deletes volumes that carry the tags of our launch template and that no instance uses any more: a root
+/// volume outlives its instance where its launch template did not say otherwise.
 pub async fn delete_volumes(cx: &Cx) -> Result<()> {
     let filter = Filter::builder()
         .name(format!("tag:{}", tags::DEPLOYMENT))
@@ -58,6 +86,12 @@ pub async fn delete_volumes(cx: &Cx) -> Result<()> {
     let mut volumes = cx.aws.ec2.describe_volumes().filters(filter).into_paginator().items().send();
     while let Some(volume) = volumes.next().await {
         let volume = volume.doing("looking for our volumes")?;
+        let tags = || volume.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value()?)));
+        let ours = tags::owner(&cx.names, tags()) == Owner::Ours
+            && tags().any(|tag| tag == (tags::NAME, cx.names.deployment()));
+        if !ours {
+            continue;
+        }
         if let (Some(VolumeState::Available), Some(id)) = (volume.state(), volume.volume_id()) {
             let answer = cx.aws.ec2.delete_volume().volume_id(id).send().await;
             answer.unless(&["InvalidVolume.NotFound"], format!("deleting volume {id}"))?;
@@ -66,46 +100,85 @@ pub async fn delete_volumes(cx: &Cx) -> Result<()> {
     Ok(())
 }
 
-async fn tagged(cx: &Cx, stages: &[Stage]) -> Result<Vec<String>> {
+async fn tagged(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Tagged>> {
+    let names: BTreeSet<String> = catalog.iter().map(|entry| entry.resource.name(cx)).collect();
     let filter = TagFilter::builder().key(tags::DEPLOYMENT).values(cx.names.deployment()).build();
     let mut pages = cx.aws.tagging.get_resources().tag_filters(filter).into_paginator().send();
     let mut tagged = Vec::new();
     while let Some(page) = pages.next().await {
         for mapping in page.doing("listing what carries our tag")?.resource_tag_mapping_list() {
             let Some(arn) = mapping.resource_arn() else { continue };
-            let stage = mapping.tags().iter().find(|tag| tag.key() == tags::STAGE);
-            let ours =
-                stage.is_none_or(|tag| stages.iter().any(|stage| stage.word() == tag.value()));
-            if ours && !arn.contains(":experiment/") {
-                tagged.push(arn.to_owned());
+            let tags = || mapping.tags().iter().map(|tag| (tag.key(), tag.value()));
+            let value = |key| tags().find(|(tag, _)| *tag == key).map(|(_, value)| value);
+            let here = value(tags::STAGE)
+                .is_none_or(|stage| stages.iter().any(|here| here.word() == stage))
+                && tags::owner(&cx.names, tags()) == Owner::Ours;
+            if here && !is_history(arn) {
+                let known =
+                    is_made(arn) && value(tags::NAME).is_some_and(|name| names.contains(name));
+                tagged.push(Tagged { arn: arn.to_owned(), known });
             }
         }
     }
     Ok(tagged)
 }
 
+/// Whether this is an experiment, which nobody can delete.
+pub(crate) fn is_history(arn: &str) -> bool {
+    arn.contains(":experiment/")
+}
+
+/// Whether this is of a kind that we make, or that comes with what we make. Snapshots and images of an
+/// instance, for one, are copies that somebody else has made, tags and all.
+fn is_made(arn: &str) -> bool {
+    const EC2: [&str; 10] = [
+        "instance",
+        "internet-gateway",
+        "key-pair",
+        "launch-template",
+        "network-interface",
+        "route-table",
+        "security-group",
+        "subnet",
+        "volume",
+        "vpc",
+    ];
+    const SERVICES: [&str; 7] =
+        ["acm", "cloudwatch", "elasticloadbalancing", "events", "fis", "s3", "sns"];
+    let (service, resource) = service_and_resource(arn);
+    match service {
+        "ec2" => resource.split_once('/').is_some_and(|(kind, _)| EC2.contains(&kind)),
+        service => SERVICES.contains(&service),
+    }
+}
+
+/// `ec2` and `vpc/vpc-1`.
+fn service_and_resource(arn: &str) -> (&str, &str) {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    (parts.next().unwrap_or_default(), parts.nth(2).unwrap_or_default()) // region and account between
+}
+
 /// Whether the service a thing belongs to still knows it. Of services that are not asked, the tagging
 /// API's word is taken.
-async fn exists(cx: &Cx, arn: &str) -> Result<bool> {
+pub(crate) async fn exists(aws: &Aws, arn: &str) -> Result<bool> {
     let doing = format!("looking whether {arn} still exists");
-    let mut parts = arn.splitn(6, ':').skip(2);
-    let (service, resource) = (parts.next().unwrap_or_default(), parts.nth(2).unwrap_or_default());
+    let (service, resource) = service_and_resource(arn);
     Ok(match service {
         "ec2" => match resource.split_once('/') {
-            Some(("instance", id)) => !is_terminated(cx, id, doing).await?,
-            Some((_, id)) => has_tags(cx, id, doing).await?,
+            Some(("instance", id)) => !is_terminated(aws, id, doing).await?,
+            Some((_, id)) => has_tags(aws, id, doing).await?,
             None => true,
         },
         "elasticloadbalancing" => {
-            let answer = cx.aws.elbv2.describe_tags().resource_arns(arn).send().await.doing(doing);
+            let answer = aws.elbv2.describe_tags().resource_arns(arn).send().await.doing(doing);
             known(answer, |error| error.code.ends_with("NotFound"))?
         }
         "acm" => {
-            let call = cx.aws.acm.describe_certificate().certificate_arn(arn);
+            let call = aws.acm.describe_certificate().certificate_arn(arn);
             known(call.send().await.doing(doing), not_found)?
         }
         "sns" => {
-            let call = cx.aws.sns.get_topic_attributes().topic_arn(arn);
+            let call = aws.sns.get_topic_attributes().topic_arn(arn);
             known(call.send().await.doing(doing), not_found)?
         }
         _ => true,
@@ -125,8 +198,8 @@ fn not_found(error: &AwsError) -> bool {
 }
 
 /// EC2 lists instances for an hour after their end.
-async fn is_terminated(cx: &Cx, id: &str, doing: String) -> Result<bool> {
-    let answer = cx.aws.ec2.describe_instances().instance_ids(id).send().await;
+async fn is_terminated(aws: &Aws, id: &str, doing: String) -> Result<bool> {
+    let answer = aws.ec2.describe_instances().instance_ids(id).send().await;
     let answer = answer.unless(&["InvalidInstanceID.NotFound"], doing)?;
     let states = answer.iter().flat_map(|answer| answer.reservations()).flat_map(|r| r.instances());
     let mut states = states.filter_map(|instance| instance.state()?.name());
@@ -134,8 +207,33 @@ async fn is_terminated(cx: &Cx, id: &str, doing: String) -> Result<bool> {
 }
 
 /// Tags end with what carries them.
-async fn has_tags(cx: &Cx, id: &str, doing: String) -> Result<bool> {
+async fn has_tags(aws: &Aws, id: &str, doing: String) -> Result<bool> {
     let filter = Filter::builder().name("resource-id").values(id).build();
-    let answer = cx.aws.ec2.describe_tags().filters(filter).send().await.doing(doing)?;
+    let answer = aws.ec2.describe_tags().filters(filter).send().await.doing(doing)?;
     Ok(!answer.tags().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_not_what_we_make() {
+        let arn = |rest: &str| format!("arn:aws:{rest}");
+        for made in [
+            "ec2:eu-central-1:1:vpc/vpc-1",
+            "elasticloadbalancing:eu-central-1:1:targetgroup/jitsi/1",
+            "s3:::jitsi-1-eu-central-1",
+            "sns:eu-central-1:1:jitsi",
+        ] {
+            assert!(is_made(&arn(made)), "{made}");
+        }
+        for other in [
+            "ec2:eu-central-1::snapshot/snap-1",
+            "ec2:eu-central-1::image/ami-1",
+            "backup:eu-central-1:1:x",
+        ] {
+            assert!(!is_made(&arn(other)), "{other}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod commands;
 pub mod config;
 pub mod cx;
+pub mod deployments;
 pub mod engine;
 pub mod error;
 pub mod ha_test;

@@ -10,6 +10,9 @@ pub const MAX_DEPLOYMENT_NAME: usize = 20;
 /// IAM path of everything the deployer makes, so that policies can name it.
 pub const IAM_PATH: &str = "/jitsi-aws/";
 
+/// What the name of every deployer's IAM user ends in.
+pub const DEPLOYER: &str = "-deployer";
+
 /// The names of one deployment in one account and region.
 #[derive(Clone, Debug)]
 pub struct Names {
@@ -78,7 +81,7 @@ impl Names {
 
     /// IAM user the deployer works as.
     pub fn deployer_user(&self) -> String {
-        self.with("deployer")
+        format!("{}{DEPLOYER}", self.deployment)
     }
 
     /// Role and instance profile of the instance.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jitsi_templates::settings::Authentication;
 use serde_json::{Value, json};
 
+use crate::deployments;
 use crate::engine::{Drift, Entry, Stage};
 use crate::leftovers;
 use crate::names::Names;
@@ -86,7 +87,7 @@ impl Permission {
 
 /// What the deployer may do in `stage`. All stages' policies are attached to the same user, so what
 /// belongs to none stands in the one with the most room: what `probing` from outside and a failover
-/// test take, and looking at the IAM part, which the deployer may see, never change.
+/// test take, looking at the IAM part, which the deployer may see, never change, and looking for deployments.
 pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: &Names) -> Value {
     let mut permissions = of_stage(catalog, stage, names);
     if stage == Stage::Monitoring {
@@ -94,6 +95,7 @@ pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: 
         let iam = of_stage(catalog, Stage::Iam, names);
         permissions.extend(iam.into_iter().filter(|permission| !permission.write));
         permissions.extend(leftovers::permissions(names));
+        permissions.extend(deployments::permissions(names));
     }
     document(&permissions)
 }
@@ -102,6 +104,7 @@ pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: 
 pub fn admin(catalog: &[Entry], names: &Names) -> Value {
     let mut permissions = of_stage(catalog, Stage::Iam, names);
     permissions.extend(leftovers::permissions(names));
+    permissions.extend(deployments::permissions(names));
     document(&permissions)
 }
 

@@ -6,6 +6,8 @@ use crate::{engine::Stage, names::Names};
 
 /// The owner tag: its value is the deployment's name. What lacks it is never touched.
 pub const DEPLOYMENT: &str = "jitsi-aws:deployment";
+/// What people look for in AWS's console; every resource with tags has it.
+pub const NAME: &str = "Name";
 /// The stage that made the resource, `lb`.
 pub const STAGE: &str = "jitsi-aws:stage";
 /// The region deployed to: IAM belongs to the whole account, so a deployment of the same name in
@@ -17,7 +19,7 @@ pub const VERSION: &str = "jitsi-aws:version";
 /// The tags of a new resource, as key and value.
 pub fn new(names: &Names, stage: Stage, name: &str) -> [(&'static str, String); 5] {
     [
-        ("Name", name.to_owned()),
+        (NAME, name.to_owned()),
         (DEPLOYMENT, names.deployment().to_owned()),
         (REGION, names.region().to_owned()),
         (STAGE, stage.word().to_owned()),
@@ -43,6 +45,8 @@ pub enum Foreign {
     Untagged,
     /// It belongs to the deployment of this name.
     Of(String),
+    /// Another reason, in words: what it is found by is no tag.
+    Other(String),
 }
 
 impl fmt::Display for Foreign {
@@ -50,6 +54,7 @@ impl fmt::Display for Foreign {
         match self {
             Self::Untagged => write!(f, "it has no tag `{DEPLOYMENT}`"),
             Self::Of(deployment) => write!(f, "it belongs to the deployment `{deployment}`"),
+            Self::Other(why) => f.write_str(why),
         }
     }
 }

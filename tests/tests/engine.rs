@@ -321,6 +321,27 @@ async fn what_belongs_to_others_is_never_touched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_in_the_way_is_found_before_the_first_write() {
+    let lab = Lab::new().await;
+    let foreign = || Owner::Foreign(Foreign::Untagged);
+    lab.world.lock().unwrap().add(&Key::HttpsListener, foreign(), 1, false);
+    let error = lab.apply().await.unwrap_err();
+    assert!(format!("{error:#}").contains("HTTPS listener `fake`: HttpsListener-1"), "{error:#}");
+    assert_eq!(lab.done(), [""; 0], "though it comes last");
+
+    lab.world.lock().unwrap().add(&Key::Vpc, foreign(), 1, false);
+    let error = lab.apply().await.unwrap_err();
+    assert!(format!("{error:#}").contains("2 things are in the way"), "all at once: {error:#}");
+
+    let later = [Stage::Instances, Stage::Lb];
+    let iam = || engine::apply_before(&lab.catalog, &[Stage::Iam], &later, &lab.cx);
+    iam().await.unwrap_err();
+    assert_eq!(lab.done(), [""; 0], "nor in a run that goes on with other stages");
+    engine::apply(&lab.catalog, &[Stage::Iam], &lab.cx).await.unwrap();
+    iam().await.unwrap(); // writes nothing, so those stages find it themselves
+}
+
+#[tokio::test(start_paused = true)]
 async fn twins_stop_a_run_and_both_are_deleted() {
     let lab = Lab::new().await;
     lab.apply().await.unwrap();

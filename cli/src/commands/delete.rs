@@ -6,12 +6,12 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{
-    Env, Exit, preflight,
-    session::{Role, Session},
+    Env, Exit, foreign, list, preflight,
+    session::{Role, Session, excused},
 };
 use crate::{
-    args,
-    engine::{self, Doomed, Stage},
+    args, deployments,
+    engine::{self, Doomed, Stage, Survey},
     error::{Hinted, Interrupted},
     leftovers,
     ui::{elapsed, table},
@@ -35,7 +35,13 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
         )
         .into());
     }
-    let doomed = engine::inventory(&session.catalog, stages, &session.cx).await?;
+    let Survey { ours: doomed, foreign } =
+        engine::survey(&session.catalog, stages, &session.cx).await?;
+    let foreign = foreign::told(&session, stages, &doomed, &foreign).await?;
+    foreign::refuse_occupied(&session, &doomed).await?;
+    if doomed.is_empty() && foreign.is_empty() {
+        return nothing(env, &session, stages).await;
+    }
     if !doomed.is_empty() {
         confirm(env, &session, &doomed)?;
     }
@@ -45,14 +51,12 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
         leftovers::delete_volumes(&session.cx).await?;
     }
     let left = look_again(&session, stages).await?;
+    if left.is_empty() && !foreign.is_empty() {
+        return Err(foreign::kept(summary.deleted, foreign).into());
+    }
     env.ui.document("delete", &json!({ "deleted": summary.deleted, "left": left }));
     if !left.is_empty() {
-        return Err(Hinted::ours(
-            format!("deleted {}, but {} are left", summary.deleted, left.len()),
-            "run `jitsi-aws setup delete` again; what stays then must be deleted by hand",
-        )
-        .with(left)
-        .into());
+        return Err(leftover(summary.deleted, left).into());
     }
     env.ui.result(&format!(
         "deleted {} in {}; looked again by name, by id and by tag: 0 left",
@@ -63,6 +67,44 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
         env.ui.next("jitsi-aws setup delete   # with admin credentials, for the IAM part");
     }
     Ok(Exit::Done)
+}
+
+/// There is nothing of this name: says what there is instead, for a name or a region may have been changed
+/// in `jitsi.toml` while the deployment ran.
+async fn nothing(env: &Env, session: &Session, stages: &[Stage]) -> Result<Exit> {
+    let (names, aws) = (&session.cx.names, &session.cx.aws);
+    leftovers::delete_volumes(&session.cx).await?;
+    let left = leftovers::by_tag(&session.catalog, stages, &session.cx).await?;
+    if !left.is_empty() {
+        return Err(leftover(0, left).into());
+    }
+    let mut others =
+        excused(env, &session.cx.recent, || deployments::find(aws, names.region())).await?;
+    // Of which the IAM part may be left on purpose.
+    others.deployments.retain(|other| other.name != names.deployment());
+    env.ui.document(
+        "delete",
+        &json!({ "deleted": 0, "left": left, "others": list::document(&others) }),
+    );
+    let place = format!("in {} of account {}", names.region(), names.account());
+    let iam = if stages.contains(&Stage::Iam) { "" } else { "; its IAM part was left out" };
+    let name = names.deployment();
+    env.ui.result(&format!("nothing to delete: there is no deployment \"{name}\" {place}{iam}"));
+    if !others.is_empty() {
+        env.ui.say("but there are these; should one have been this, give it its name or region back in jitsi.toml:");
+        for line in list::text(&others, names.region()).lines() {
+            env.ui.say(line);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn leftover(deleted: usize, left: Vec<String>) -> Hinted {
+    Hinted::ours(
+        format!("deleted {deleted}, but {} are left", left.len()),
+        "run `jitsi-aws setup delete` again; what stays then must be deleted by hand",
+    )
+    .with(left)
 }
 
 /// Shows what will go, and asks for the deployment's name.
@@ -118,7 +160,7 @@ async fn look_again(session: &Session, stages: &[Stage]) -> Result<Vec<String>> 
         .into_iter()
         .map(|doomed| format!("{} {} {}", doomed.key.title(), doomed.name, doomed.found.id))
         .collect();
-    left.extend(leftovers::by_tag(&session.cx, stages).await?);
+    left.extend(leftovers::by_tag(&session.catalog, stages, &session.cx).await?);
     Ok(left)
 }
 

@@ -2,8 +2,10 @@
 
 mod completions;
 mod delete;
+mod foreign;
 mod ha_test;
 mod init;
+mod list;
 mod plan;
 mod preflight;
 mod probe;
@@ -82,6 +84,7 @@ async fn dispatch(command: Command, env: Env) -> Result<Exit> {
         Command::Setup { stage: Some(Setup::Delete(options)) } => delete::run(&env, &options).await,
         Command::Setup { stage: Some(stage) } => setup::run(&env, &stage).await,
         Command::Plan { stage } => plan::run(&env, stage).await,
+        Command::List => list::run(&env).await,
         Command::Probe(options) => probe::run(&env, &options).await,
         Command::HaTest(options) => ha_test::run(&env, &options).await,
         Command::Completions { shell } => Ok(completions::completions(&env, shell)),

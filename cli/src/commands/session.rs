@@ -52,7 +52,7 @@ impl Session {
         let calls = Calls::telling(move |call| ui.call(call));
         let aws = connect(&credentials, region, env.http.clone(), calls).await?;
         let recent = recent(config);
-        let caller = identify(env, &aws, &recent).await;
+        let caller = excused(env, &recent, || aws.caller()).await;
         let caller = caller.map_err(|error| unusable(error, &credentials))?;
         if role == Role::Admin {
             refuse_without_iam(&aws, &caller).await?;
@@ -88,11 +88,46 @@ fn recent(config: &Config) -> Recent {
     Recent::new(profile.ok().flatten().and_then(|profile| profile.age()))
 }
 
-/// Asks AWS who we are, until a new key is known.
-async fn identify(env: &Env, aws: &Aws, recent: &Recent) -> Result<Caller> {
+/// A look without a configuration, or with that alone.
+pub(super) struct Look {
+    /// The clients.
+    pub aws: Aws,
+    /// Who AWS says we are.
+    pub caller: Caller,
+    /// What AWS may not know everywhere yet.
+    pub recent: Recent,
+}
+
+impl Look {
+    /// Connects to `region`, as the deployer of `config` where there is one.
+    pub(super) async fn open(env: &Env, config: Option<&Config>, region: &str) -> Result<Self> {
+        let credentials = match (config, &env.global.profile) {
+            (Some(config), _) => choose(env, config, Role::Deployer)?,
+            (None, Some(profile)) => Credentials::Profile(profile.clone()),
+            (None, None) => Credentials::Ambient,
+        };
+        let ui = env.ui.clone();
+        let calls = Calls::telling(move |call| ui.call(call));
+        let aws = connect(&credentials, region, env.http.clone(), calls).await?;
+        let recent = config.map_or_else(Recent::default, recent);
+        let caller = excused(env, &recent, || aws.caller()).await;
+        let caller = caller.map_err(|error| unusable(error, &credentials))?;
+        Ok(Self { aws, caller, recent })
+    }
+}
+
+/// Repeats a look while AWS may merely not know yet what `setup iam` made lately.
+pub(super) async fn excused<T, F>(
+    env: &Env,
+    recent: &Recent,
+    mut look: impl FnMut() -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
     let start = Instant::now();
     loop {
-        match aws.caller().await {
+        match look().await {
             Err(error) => {
                 let new = error
                     .downcast_ref::<AwsError>()
@@ -102,7 +137,7 @@ async fn identify(env: &Env, aws: &Aws, recent: &Recent) -> Result<Caller> {
                 }
                 wait::pause(PAUSE).await;
             }
-            caller => return caller,
+            seen => return seen,
         }
     }
 }
@@ -144,8 +179,13 @@ fn choose(env: &Env, config: &Config, role: Role) -> Result<Credentials> {
     if let Some(profile) = &env.global.profile {
         return Ok(Credentials::Profile(profile.clone()));
     }
-    let profile = Names::new(config.name.as_str(), config.region.as_str(), "").profile();
-    if role == Role::Deployer && CredentialsFile::standard()?.read(&profile)?.is_some() {
+    let names = Names::new(config.name.as_str(), config.region.as_str(), "");
+    let profile = names.profile();
+    let kept = CredentialsFile::standard()?.read(&profile)?;
+    // One of the same name may belong to a deployment in another region.
+    let usable =
+        kept.is_some_and(|kept| kept.region().is_none_or(|region| region == names.region()));
+    if role == Role::Deployer && usable {
         return Ok(Credentials::Profile(profile));
     }
     Ok(Credentials::Ambient)

@@ -33,12 +33,14 @@ pub(super) async fn run(env: &Env, stage: &Setup) -> Result<Exit> {
     let mut address = None;
     // The IAM stage makes the deployer the others work as, so it is a run of its own.
     let (iam, others): (Vec<Stage>, Vec<Stage>) = stages.iter().partition(|s| **s == Stage::Iam);
+    let after_iam = others.clone();
     for (stages, role) in [(iam, Role::Admin), (others, Role::Deployer)] {
         if stages.is_empty() {
             continue;
         }
         let session = Session::open(env, &config, role).await?;
-        let done = apply(env, &session, &stages, command).await?;
+        let later: &[Stage] = if role == Role::Admin { &after_iam } else { &[] };
+        let done = apply(env, &session, &stages, later, command).await?;
         if role == Role::Admin && done.created + done.changed > 0 {
             // The next command knows by this that services may not have heard of it yet.
             CredentialsFile::standard()?.note_change(&session.cx.names.profile())?;
@@ -55,7 +57,13 @@ pub(super) async fn run(env: &Env, stage: &Setup) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn apply(env: &Env, session: &Session, stages: &[Stage], command: &str) -> Result<Summary> {
+async fn apply(
+    env: &Env,
+    session: &Session,
+    stages: &[Stage],
+    later: &[Stage],
+    command: &str,
+) -> Result<Summary> {
     if session.is_deployer() && stages.contains(&Stage::Iam) {
         return Err(Hinted::user(
             "the deployer may not change its own rights",
@@ -68,7 +76,8 @@ async fn apply(env: &Env, session: &Session, stages: &[Stage], command: &str) ->
     let title: Vec<String> =
         stages.iter().map(|stage| format!("{} {}", stage.number(), stage.word())).collect();
     env.ui.say(&format!("{}   {count} resources, as {}", title.join(", "), session.who()));
-    engine::apply(&session.catalog, stages, &session.cx).await.map_err(|error| {
+    let applied = engine::apply_before(&session.catalog, stages, later, &session.cx).await;
+    applied.map_err(|error| {
         if error.is::<Interrupted>() {
             let again = format!(
                 "continue with `jitsi-aws setup {command}`, or undo with `jitsi-aws setup delete`"

@@ -1,7 +1,7 @@
 //! Making AWS agree with the catalog: find, then create or mend, then sweep what is no longer wanted.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -13,16 +13,30 @@ use super::{
     Entry, Event, Found, Key, Outcome, Stage, Summary,
     graph::{Direction, closure, walk},
     patience::{Patience, listed, patiently},
+    plan::locate,
 };
 use crate::{
     aws::{AwsError, Fate, NotYet},
     cx::{Cx, missing},
+    error::Hinted,
     tags::Owner,
 };
 
 /// Brings every resource of `stages` to what the configuration asks for. Resources of other stages
-/// are only looked up; one that is missing is an error that names the stage to run.
+/// are only looked up; one that is missing is an error that names the stage to run. What is in the way is
+/// found before the first write.
 pub async fn apply(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Summary> {
+    apply_before(catalog, stages, &[], cx).await
+}
+
+/// As [`apply`], in a run that goes on with the stages `later`: what is in their way is found before the
+/// first write, too.
+pub async fn apply_before(
+    catalog: &[Entry],
+    stages: &[Stage],
+    later: &[Stage],
+    cx: &Cx,
+) -> Result<Summary> {
     let chosen: BTreeSet<&Key> = catalog
         .iter()
         .map(|entry| &entry.key)
@@ -43,20 +57,27 @@ pub async fn apply(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Summa
     })
     .await?;
 
+    let seen = nothing_in_the_way(catalog, &entries, later, cx).await?;
     let summary = Mutex::new(Summary::default());
     let swept: Mutex<Vec<(&Entry, Found)>> = Mutex::default();
+    let changed: Mutex<BTreeSet<&Key>> = Mutex::default();
     walk(cx, &entries, Direction::Build, |entry| {
-        let (summary, swept) = (&summary, &swept);
+        let (summary, swept, changed, seen) = (&summary, &swept, &changed, &seen);
         report(cx, entry, async move {
-            let all = patiently(cx, &entry.key, || entry.resource.find(cx)).await?;
+            // What was right, and builds on nothing that has changed since, is so still.
+            let still = !entry.needs.iter().any(|need| lock(changed).contains(need));
+            let all = match seen.get(&entry.key).filter(|all| still && are_right(all)) {
+                Some(all) => all.clone(),
+                None => patiently(cx, &entry.key, || entry.resource.find(cx)).await?,
+            };
             let stale = all.iter().filter(|found| found.stale && found.owner == Owner::Ours);
-            swept
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend(stale.map(|found| (entry, found.clone())));
+            lock(swept).extend(stale.map(|found| (entry, found.clone())));
             let Some((id, outcome)) = converge(cx, entry, &all).await? else { return Ok(None) };
             cx.put(&entry.key, id.clone());
-            summary.lock().unwrap_or_else(PoisonError::into_inner).count(&outcome);
+            if !still || outcome != Outcome::Unchanged {
+                lock(changed).insert(&entry.key);
+            }
+            lock(summary).count(&outcome);
             Ok(Some((id, outcome)))
         })
     })
@@ -73,6 +94,56 @@ pub async fn apply(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Summa
         summary.count(&Outcome::Deleted);
     }
     Ok(summary)
+}
+
+/// Finds all of `entries`, and, where something is going to be written, all of the stages `later`: whatever is
+/// in the way is told at once, and before that.
+async fn nothing_in_the_way(
+    catalog: &[Entry],
+    entries: &[&Entry],
+    later: &[Stage],
+    cx: &Cx,
+) -> Result<BTreeMap<Key, Vec<Found>>> {
+    let seen = locate(entries, cx).await?;
+    let mut conflicts = conflicts(entries, &seen, cx);
+    let right = |entry: &&Entry| seen.get(&entry.key).is_some_and(|all| are_right(all));
+    if !later.is_empty() && !entries.iter().all(right) {
+        let ahead: Vec<&Entry> =
+            catalog.iter().filter(|entry| later.contains(&entry.key.stage())).collect();
+        match locate(&ahead, cx).await {
+            Ok(seen) => conflicts.extend(self::conflicts(&ahead, &seen, cx)),
+            // Those stages look again by themselves, as whoever makes them.
+            Err(error) if error.downcast_ref::<AwsError>().is_some_and(AwsError::is_denied) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if conflicts.len() > 1 {
+        return Err(Hinted::user(
+            format!("{} things are in the way; nothing was changed", conflicts.len()),
+            "remove them yourself, or choose another [deployment] name in jitsi.toml",
+        )
+        .with(conflicts.iter().map(|conflict| format!("{conflict:#}")))
+        .into());
+    }
+    conflicts.pop().map_or(Ok(seen), Err)
+}
+
+/// Whether there is one, as it should be, and nothing to sweep.
+fn are_right(all: &[Found]) -> bool {
+    matches!(all, [only] if only.drift.is_empty() && !only.stale)
+}
+
+fn conflicts(entries: &[&Entry], seen: &BTreeMap<Key, Vec<Found>>, cx: &Cx) -> Vec<anyhow::Error> {
+    let conflict = |entry: &&Entry| {
+        let all = seen.get(&entry.key).map(Vec::as_slice).unwrap_or_default();
+        let what = || format!("{} `{}`", entry.key.title(), entry.resource.name(cx));
+        entry.current(cx, all).err().map(|conflict| conflict.context(what()))
+    };
+    entries.iter().filter_map(conflict).collect()
+}
+
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One resource: create or mend, then wait. `None`: neither there nor wanted.
@@ -116,16 +187,17 @@ async fn create(cx: &Cx, entry: &Entry) -> Result<String> {
         };
         let aws = error.downcast_ref::<AwsError>();
         let fate = aws.map_or(Fate::NotSent, |error| error.fate);
-        let exists = attempt > 1 && aws.and_then(AwsError::not_yet) == Some(NotYet::Listing)
-            || cx.recent.made_since(&entry.key, began);
+        let listing = aws.and_then(AwsError::not_yet) == Some(NotYet::Listing);
+        let exists = attempt > 1 && listing || cx.recent.made_since(&entry.key, began);
         if exists {
             // It was made, and failed after that: making another would leave a twin.
             return listed(cx, entry, true).await?.ok_or(error);
         }
+        // What is said to exist already may be ours: the SDK sent the call again after a lost answer.
         let looks = match fate {
             Fate::NotSent => return Err(error),
-            Fate::Throttled | Fate::Refused => 1,
-            Fate::Unknown => LOOKS,
+            Fate::Throttled | Fate::Refused if !listing => 1,
+            Fate::Throttled | Fate::Refused | Fate::Unknown => LOOKS,
         };
         if let Some(id) = adopt(cx, entry, looks).await? {
             return Ok(id);

@@ -27,21 +27,56 @@ pub struct Doomed {
     pub found: Found,
 }
 
-/// All that exists of `stages` and is ours, in catalog order.
-pub async fn inventory(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Doomed>> {
+/// All that exists under our names.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Ours, in catalog order.
+    pub ours: Vec<Doomed>,
+    /// Somebody else's: never touched.
+    pub foreign: Vec<Doomed>,
+}
+
+/// Looks for all that exists of `stages`.
+pub async fn survey(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Survey> {
     let entries: Vec<&Entry> =
         catalog.iter().filter(|entry| stages.contains(&entry.key.stage())).collect();
     let mut found = locate(&entries, cx).await?;
-    let mut doomed = Vec::new();
+    let mut survey = Survey::default();
     for entry in entries {
         for found in found.remove(&entry.key).unwrap_or_default() {
-            if found.owner == Owner::Ours {
-                let name = entry.resource.name(cx);
-                doomed.push(Doomed { key: entry.key.clone(), name, found });
-            }
+            let whose = match found.owner {
+                Owner::Ours => &mut survey.ours,
+                Owner::Foreign(_) => &mut survey.foreign,
+                Owner::Borrowed => continue,
+            };
+            let name = entry.resource.name(cx);
+            whose.push(Doomed { key: entry.key.clone(), name, found });
         }
     }
-    Ok(doomed)
+    Ok(survey)
+}
+
+/// All that exists of `stages` and is ours, in catalog order.
+pub async fn inventory(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Doomed>> {
+    Ok(survey(catalog, stages, cx).await?.ours)
+}
+
+/// What of `doomed` holds something of somebody else's, and what.
+pub async fn occupied<'a>(
+    catalog: &[Entry],
+    doomed: &'a [Doomed],
+    cx: &Cx,
+) -> Result<Vec<(&'a Doomed, Vec<String>)>> {
+    let mut occupied = Vec::new();
+    for one in doomed {
+        let Some(entry) = catalog.iter().find(|entry| entry.key == one.key) else { continue };
+        let occupants = patiently(cx, &one.key, || entry.resource.occupants(cx, &one.found));
+        let occupants = occupants.await?;
+        if !occupants.is_empty() {
+            occupied.push((one, occupants));
+        }
+    }
+    Ok(occupied)
 }
 
 /// Deletes `doomed`, dependants first.

@@ -12,8 +12,8 @@ mod plan;
 use anyhow::Result;
 use async_trait::async_trait;
 
-pub use apply::apply;
-pub use delete::{Doomed, delete, inventory};
+pub use apply::{apply, apply_before};
+pub use delete::{Doomed, Survey, delete, inventory, occupied, survey};
 pub use event::{Event, Listener, Outcome, Summary};
 pub use key::{Key, Stage};
 pub use plan::{Change, Planned, plan};
@@ -54,6 +54,12 @@ pub trait Resource: Send + Sync {
 
     /// Mends its drift.
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()>;
+
+    /// What somebody else has put into it, which deleting it would destroy: a line for each. Asked before
+    /// anything is deleted.
+    async fn occupants(&self, _cx: &Cx, _found: &Found) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// Deletes it; already gone is fine.
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()>;
@@ -139,19 +145,23 @@ impl Entry {
     fn current(&self, cx: &Cx, found: &[Found]) -> Result<Option<Found>> {
         use crate::error::Hinted;
 
-        let mut current = found.iter().filter(|found| !found.stale);
-        let first = current.next().cloned();
-        if let (Some(first), Some(second)) = (&first, current.next()) {
-            return Err(Hinted::user(
-                format!("there are two: {} and {}", first.id, second.id),
-                "delete the one that is not in use, or start anew: `jitsi-aws setup delete` removes both",
-            )
-            .into());
-        }
-        if let Some(Found { id, owner: Owner::Foreign(why), .. }) = &first {
+        let current = || found.iter().filter(|found| !found.stale);
+        let foreign = current().find_map(|found| match &found.owner {
+            Owner::Foreign(why) => Some((&found.id, why)),
+            Owner::Ours | Owner::Borrowed => None,
+        });
+        if let Some((id, why)) = foreign {
             return Err(Hinted::user(
                 format!("{id} has the name `{}`, but is not ours: {why}", self.resource.name(cx)),
                 "choose another [deployment] name in jitsi.toml, or remove it yourself",
+            )
+            .into());
+        }
+        let first = current().next().cloned();
+        if let (Some(first), Some(second)) = (&first, current().nth(1)) {
+            return Err(Hinted::user(
+                format!("there are two: {} and {}", first.id, second.id),
+                "delete the one that is not in use, or start anew: `jitsi-aws setup delete` removes both",
             )
             .into());
         }

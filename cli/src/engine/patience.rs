@@ -60,21 +60,25 @@ where
 }
 
 /// Waits until what was made is listed as ours, so that neither the next resource nor the next run
-/// takes it for missing or for somebody else's; brings to the end what its making left undone.
+/// takes it for missing or for somebody else's, which is an error in the end; brings to the end what its
+/// making left undone.
 pub(super) async fn listed(cx: &Cx, entry: &Entry, mend: bool) -> Result<Option<String>> {
     let mut patience = Patience::new();
     loop {
         let all = patiently(cx, &entry.key, || entry.resource.find(cx)).await?;
         let known =
-            all.into_iter().find(|found| !found.stale && !matches!(found.owner, Owner::Foreign(_)));
-        match known {
+            all.iter().find(|found| !found.stale && !matches!(found.owner, Owner::Foreign(_)));
+        match known.cloned() {
             Some(found) => {
                 if mend && !found.drift.is_empty() && found.owner == Owner::Ours {
                     patiently(cx, &entry.key, || entry.resource.update(cx, &found)).await?;
                 }
                 return Ok(Some(found.id));
             }
-            None if patience.start.elapsed() >= LISTED_LIMIT => return Ok(None),
+            None if patience.start.elapsed() >= LISTED_LIMIT => {
+                entry.current(cx, &all)?; // somebody else's would be built upon
+                return Ok(None);
+            }
             None => {
                 cx.waiting(&entry.key, "made, but not listed yet");
                 patience.pause(cx).await?;

@@ -13,6 +13,7 @@ use anyhow::Result;
 use aws_credential_types::Credentials;
 
 use super::{home, secret_file};
+use crate::{names::Names, tags::Foreign};
 
 /// The shared credentials file.
 #[derive(Debug)]
@@ -30,12 +31,20 @@ const SECRET: &str = "aws_secret_access_key";
 const ACCOUNT: &str = "aws_account_id";
 // Ours; SDKs pass over what they do not know.
 const CHANGED: &str = "jitsi_aws_changed";
+const REGION: &str = "jitsi_aws_region";
 
 impl Profile {
     /// An access key of `account`.
     pub fn new(account: &str, key_id: &str, secret: &str) -> Self {
         let properties = [(KEY_ID, key_id), (SECRET, secret), (ACCOUNT, account)];
         Self(properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+    }
+
+    /// The same, saying the region of the deployment the key is for.
+    #[must_use]
+    pub fn for_region(mut self, region: &str) -> Self {
+        self.0.insert(REGION.to_owned(), region.to_owned());
+        self
     }
 
     /// The same, saying when the key or what it may do was last changed.
@@ -60,6 +69,33 @@ impl Profile {
     /// The account the key is of; only profiles that we wrote are sure to tell.
     pub fn account(&self) -> Option<&str> {
         self.get(ACCOUNT)
+    }
+
+    /// The region of the deployment the key is for; profiles that early versions wrote do not tell.
+    pub fn region(&self) -> Option<&str> {
+        self.get(REGION)
+    }
+
+    /// Whether the key is, by what the profile says, that of the deployment of these names: a deployment of
+    /// the same name in another account or region has a profile of the same name.
+    pub fn is_of(&self, names: &Names) -> bool {
+        self.account() == Some(names.account()) && self.region() == Some(names.region())
+    }
+
+    /// Why the key cannot be that of the deployment of these names, if it cannot.
+    pub fn foreign(&self, names: &Names) -> Option<Foreign> {
+        let name = names.deployment();
+        match (self.account(), self.region()) {
+            (None, _) => Some(Foreign::Other("jitsi-aws did not make it".to_owned())),
+            (Some(account), region) if account != names.account() => {
+                let region = region.map(|region| format!(" in {region}")).unwrap_or_default();
+                Some(Foreign::Of(format!("{name}{region} of account {account}")))
+            }
+            (_, Some(region)) if region != names.region() => {
+                Some(Foreign::Of(format!("{name} in {region}")))
+            }
+            _ => None,
+        }
     }
 
     /// The access key, when it is whole.

@@ -6,13 +6,13 @@ use anyhow::{Context, Result};
 use ssh_key::{Algorithm, LineEnding, PrivateKey, PublicKey, rand_core::OsRng};
 
 use super::{home, secret_file};
-use crate::{error::Hinted, names::Names};
+use crate::{error::Hinted, names::Names, tags::Foreign};
 
 /// `~/.ssh/jitsi-aws-<deployment>`.
 #[derive(Debug)]
 pub struct PrivateKeyFile {
     path: PathBuf,
-    comment: String,
+    names: Names,
 }
 
 /// What is in the file.
@@ -22,6 +22,8 @@ pub enum Kept {
     Nothing,
     /// A key that we made for this very deployment, account and region.
     Ours(PublicKey),
+    /// A key that we made for a deployment of the same name in another account or region.
+    Elsewhere(Foreign),
     /// A key of the operator's own.
     Theirs(PublicKey),
     /// Something that is no private key in OpenSSH's format; holds why.
@@ -33,7 +35,7 @@ impl Kept {
     pub fn public(&self) -> Option<&PublicKey> {
         match self {
             Self::Ours(key) | Self::Theirs(key) => Some(key),
-            Self::Nothing | Self::Unreadable(_) => None,
+            Self::Nothing | Self::Elsewhere(_) | Self::Unreadable(_) => None,
         }
     }
 }
@@ -45,9 +47,24 @@ impl PrivateKeyFile {
     }
 
     fn at(path: PathBuf, names: &Names) -> Self {
-        // In the key itself, so that a deployment of the same name elsewhere is told apart.
-        let (name, account, region) = (names.profile(), names.account(), names.region());
-        Self { path, comment: format!("{name} {account} {region}") }
+        Self { path, names: names.clone() }
+    }
+
+    /// Stands in the key itself, so that a deployment of the same name elsewhere is told apart.
+    fn comment(&self) -> String {
+        let Self { names, .. } = self;
+        format!("{} {} {}", names.profile(), names.account(), names.region())
+    }
+
+    /// Whose a key with this comment is, if it is that of a deployment elsewhere.
+    fn elsewhere(&self, comment: &str) -> Option<Foreign> {
+        let rest = comment.strip_prefix(&format!("{} ", self.names.profile()))?;
+        let (account, region) = rest.split_once(' ')?;
+        if account.len() != 12 || !account.bytes().all(|digit| digit.is_ascii_digit()) {
+            return None; // somebody's own words
+        }
+        let name = self.names.deployment();
+        Some(Foreign::Of(format!("{name} in {region} of account {account}")))
     }
 
     /// Where it is.
@@ -62,9 +79,12 @@ impl PrivateKeyFile {
             Ok(key) => key,
             Err(error) => return Ok(Kept::Unreadable(error.to_string())),
         };
-        let ours = key.comment() == self.comment;
         let public = key.public_key().clone();
-        Ok(if ours { Kept::Ours(public) } else { Kept::Theirs(public) })
+        if key.comment() == self.comment() {
+            return Ok(Kept::Ours(public));
+        }
+        let elsewhere = self.elsewhere(key.comment()).map(Kept::Elsewhere);
+        Ok(elsewhere.unwrap_or(Kept::Theirs(public)))
     }
 
     /// The public half of the key that is there, else of a new ED25519 key. A file that is no key is
@@ -73,6 +93,11 @@ impl PrivateKeyFile {
         match self.read()? {
             Kept::Ours(public) | Kept::Theirs(public) => Ok(public),
             Kept::Nothing => self.make(),
+            Kept::Elsewhere(whose) => Err(Hinted::user(
+                format!("{} is not the key of this deployment: {whose}", self.path.display()),
+                "choose another [deployment] name in jitsi.toml, or move that key away",
+            )
+            .into()),
             Kept::Unreadable(why) => Err(Hinted::user(
                 format!("{} is not a private key in OpenSSH's format: {why}", self.path.display()),
                 "move it away, then run `jitsi-aws setup iam` again",
@@ -84,7 +109,7 @@ impl PrivateKeyFile {
     fn make(&self) -> Result<PublicKey> {
         let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519)
             .context("making an ED25519 key pair")?;
-        key.set_comment(&self.comment);
+        key.set_comment(self.comment());
         let text = key.to_openssh(LineEnding::LF).context("writing the private key as text")?;
         secret_file::create(&self.path, text.as_bytes())?;
         Ok(key.public_key().clone())
@@ -121,7 +146,9 @@ mod tests {
         assert!(public.to_openssh().unwrap().starts_with("ssh-ed25519 "));
 
         let elsewhere = at(home.path(), "999999999999");
-        assert_eq!(elsewhere.read().unwrap(), Kept::Theirs(public));
+        let told = "jitsi in eu-central-1 of account 123456789012".to_owned();
+        assert_eq!(elsewhere.read().unwrap(), Kept::Elsewhere(Foreign::Of(told)));
+        assert!(elsewhere.read_or_make().is_err(), "the other deployment's key");
         elsewhere.remove().unwrap();
         assert!(ours.path().exists());
         ours.remove().unwrap();

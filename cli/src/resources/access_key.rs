@@ -46,9 +46,10 @@ impl Resource for AccessKeyPair {
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
         let (file, profile) = local(cx)?;
-        let here = profile.as_ref().filter(|profile| {
-            profile.account() == Some(cx.names.account()) && profile.credentials().is_some()
-        });
+        let foreign = profile.as_ref().and_then(|profile| profile.foreign(&cx.names));
+        let here =
+            profile.as_ref().filter(|profile| foreign.is_none() && profile.credentials().is_some());
+        let sure = here.is_some_and(|profile| profile.is_of(&cx.names));
         let here = here.and_then(Profile::key_id);
         let mut found = Vec::new();
         // Only the keys of a user that is ours: its id is known only then.
@@ -69,7 +70,8 @@ impl Resource for AccessKeyPair {
                 }
             }
         }
-        if let Some(id) = here
+        // Only a profile that says so is this deployment's, where AWS does not know its key.
+        if let Some(id) = here.filter(|_| sure)
             && found.iter().all(|key| key.id != id)
         {
             let mut this = Found::new(id, Owner::Ours);
@@ -77,7 +79,12 @@ impl Resource for AccessKeyPair {
             found.push(this);
         }
         // One is enough: the first stays or is replaced, the others go.
-        Ok(found.into_iter().enumerate().map(|(index, key)| key.stale(index > 0)).collect())
+        let mut found: Vec<Found> =
+            found.into_iter().enumerate().map(|(index, key)| key.stale(index > 0)).collect();
+        if let Some(whose) = foreign {
+            found.push(Found::new(file.path().display().to_string(), Owner::Foreign(whose)));
+        }
+        Ok(found)
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {
@@ -172,6 +179,7 @@ async fn make(cx: &Cx) -> Result<String> {
     .await?;
     let key = answer.access_key.context("AWS returned no access key")?;
     let profile = Profile::new(cx.names.account(), &key.access_key_id, &key.secret_access_key)
+        .for_region(cx.names.region())
         .changed(SystemTime::now());
     CredentialsFile::standard()?.write(&cx.names.profile(), &profile)?;
     Ok(key.access_key_id)
@@ -190,18 +198,14 @@ fn local(cx: &Cx) -> Result<(CredentialsFile, Option<Profile>)> {
     Ok((file, profile))
 }
 
-/// A profile of our name that does not say it is of this account holds somebody's only copy of a
-/// secret: a deployment of the same name in another account, for instance.
+/// A profile of our name that says to be of another account or region, or nothing of that, holds
+/// somebody's only copy of a secret: a deployment of the same name elsewhere, for instance.
 fn refuse_foreign_profile(cx: &Cx) -> Result<()> {
     let (file, profile) = local(cx)?;
-    let whose = match profile.as_ref().map(Profile::account) {
-        Some(Some(account)) if account != cx.names.account() => format!("of account {account}"),
-        Some(None) => "that jitsi-aws did not make".to_owned(),
-        _ => return Ok(()),
-    };
+    let Some(whose) = profile.and_then(|profile| profile.foreign(&cx.names)) else { return Ok(()) };
     let (name, path) = (cx.names.profile(), file.path().display());
     Err(Hinted::user(
-        format!("profile `{name}` in {path} holds a key {whose}; it is left as it is"),
+        format!("profile `{name}` in {path} is left as it is: {whose}"),
         "choose another [deployment] name in jitsi.toml, rename that profile, or set AWS_SHARED_CREDENTIALS_FILE to another file",
     )
     .into())

@@ -1,18 +1,22 @@
-//! The bucket that holds the agent: private, encrypted, closed to plain HTTP.
+//! The bucket that holds the agent: private, encrypted, closed to plain HTTP. It is made with its tags in
+//! one call, so one of its name without them was never ours.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use async_trait::async_trait;
-use aws_sdk_s3::types::{
-    BucketLocationConstraint, CreateBucketConfiguration, Delete, ObjectIdentifier,
-};
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, Tag};
 
-use super::bucket_properties::{self as properties, NO_BUCKET, SETTLE_LIMIT, arn};
+use super::{
+    bucket_contents::{self as contents, Foreign},
+    bucket_properties::{self as properties, NO_BUCKET, SETTLE_LIMIT, arn},
+};
 use crate::{
     aws::Answer,
     cx::Cx,
-    engine::{Found, Key, Resource},
+    engine::{Found, Key, Resource, Stage},
+    error::Hinted,
     names::Names,
     policy::Permission,
+    tag_list,
     tags::{self, Owner},
     wait::{self, Progress},
 };
@@ -43,7 +47,7 @@ impl Resource for Bucket {
             },
             Permission::write(&[
                 "s3:CreateBucket",
-                "s3:PutBucketTagging",
+                "s3:TagResource", // asked of who makes a bucket with tags (CreateBucketConfiguration)
                 "s3:PutBucketPublicAccessBlock",
                 "s3:PutEncryptionConfiguration",
                 "s3:PutBucketOwnershipControls",
@@ -52,39 +56,42 @@ impl Resource for Bucket {
             ])
             .on(bucket()),
             Permission::write(&["s3:DeleteObject", "s3:DeleteObjectVersion"])
-                .on([format!("{}/*", arn(names))]),
+                .on(contents::arns(names)),
         ]
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
-        let Some((owner, tagged)) = owner(cx).await? else { return Ok(Vec::new()) };
+        let Some(owner) = owner(cx).await? else { return Ok(Vec::new()) };
         let mut found = Found::new(self.name(cx), owner);
-        if found.owner != Owner::Ours {
-            return Ok(vec![found]);
+        if found.owner == Owner::Ours {
+            Box::pin(properties::compare(cx, &mut found)).await?;
         }
-        Box::pin(properties::compare(cx, &mut found, tagged)).await?;
         Ok(vec![found])
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {
         let name = self.name(cx);
+        let tags = tag_list!(cx, Stage::Instances, &name, fallible Tag)?;
+        let mut configuration = CreateBucketConfiguration::builder().set_tags(Some(tags));
         // us-east-1 is the default and must not be named (CreateBucket, LocationConstraint).
-        let place = (cx.names.region() != "us-east-1").then(|| {
-            CreateBucketConfiguration::builder()
-                .location_constraint(BucketLocationConstraint::from(cx.names.region()))
-                .build()
-        });
+        if cx.names.region() != "us-east-1" {
+            let place = BucketLocationConstraint::from(cx.names.region());
+            configuration = configuration.location_constraint(place);
+        }
+        let configuration = configuration.build();
+        // One that exists is refused (`BucketAlreadyOwnedByYou`): the engine then looks whose it is.
         wait::retry_on(cx, &Key::AgentBucket, &["OperationAborted"], SETTLE_LIMIT, || async {
             cx.aws
                 .s3
                 .create_bucket()
                 .bucket(&name)
-                .set_create_bucket_configuration(place.clone())
+                .create_bucket_configuration(configuration.clone())
                 .send()
                 .await
-                .unless(&["BucketAlreadyOwnedByYou"], format!("creating bucket `{name}`"))
+                .doing(format!("creating bucket `{name}`"))
         })
         .await?;
+        tagged(cx).await?;
         cx.made(&Key::AgentBucket);
         for field in properties::ALL {
             properties::set(cx, field).await?;
@@ -99,21 +106,29 @@ impl Resource for Bucket {
         Ok(())
     }
 
+    async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
+        Ok(contents::look(cx, &found.id).await?.into_keys())
+    }
+
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
         wait::until(cx, &Key::AgentBucket, SETTLE_LIMIT, || async {
-            if !empty(cx, &found.id).await? {
+            let Some(foreign) = contents::empty(cx, &found.id).await? else {
                 return Ok(Progress::Ready(()));
+            };
+            if !foreign.is_empty() {
+                return Err(kept(&found.id, foreign).into());
             }
             let answer = cx
                 .aws
                 .s3
                 .delete_bucket()
                 .bucket(&found.id)
+                .expected_bucket_owner(cx.names.account())
                 .send()
                 .await
                 .unless(&[NO_BUCKET], format!("deleting bucket `{}`", found.id));
             match answer {
-                // Another program may add an object between emptying and deleting.
+                // Something may be added between emptying and deleting; whose it is, the next look tells.
                 Err(error) if error.is(&["BucketNotEmpty"]) => Ok(Progress::Pending(error.message)),
                 answer => Ok(Progress::Ready(answer.map(drop)?)),
             }
@@ -122,10 +137,21 @@ impl Resource for Bucket {
     }
 }
 
-/// Whose the bucket is, and whether it has its tags; `None` when there is no such bucket. The name
-/// holds our account's id, and nobody else's bucket is asked about: one without any tag is ours,
-/// left by a run that ended between making it and tagging it.
-async fn owner(cx: &Cx) -> Result<Option<(Owner, bool)>> {
+/// Waits until the new bucket has our tags, and nothing is done to it before that: in us-east-1 making a
+/// bucket that exists may be no error (`BucketAlreadyOwnedByYou`).
+async fn tagged(cx: &Cx) -> Result<()> {
+    wait::until(cx, &Key::AgentBucket, SETTLE_LIMIT, || async {
+        Ok(match owner(cx).await? {
+            Some(Owner::Ours) => Progress::Ready(()),
+            Some(_) => Progress::Pending("the bucket is there without our tags".to_owned()),
+            None => Progress::Pending("the bucket is not there yet".to_owned()),
+        })
+    })
+    .await
+}
+
+/// Whose the bucket is; `None` when there is none.
+async fn owner(cx: &Cx) -> Result<Option<Owner>> {
     let name = cx.names.agent_bucket();
     let answer = cx
         .aws
@@ -137,56 +163,21 @@ async fn owner(cx: &Cx) -> Result<Option<(Owner, bool)>> {
         .await
         .doing(format!("looking for bucket `{name}`"));
     match answer {
-        Ok(answer) if answer.tag_set().is_empty() => Ok(Some((Owner::Ours, false))),
         Ok(answer) => {
             let tags = answer.tag_set().iter().map(|tag| (tag.key(), tag.value()));
-            Ok(Some((tags::owner(&cx.names, tags), true)))
+            Ok(Some(tags::owner(&cx.names, tags)))
         }
-        Err(error) if error.is(&["NoSuchTagSet"]) => Ok(Some((Owner::Ours, false))),
+        Err(error) if error.is(&["NoSuchTagSet"]) => Ok(Some(tags::owner(&cx.names, []))),
         Err(error) if error.is(&[NO_BUCKET]) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Deletes every version of every object, a page at a time. `false` when there is no bucket.
-async fn empty(cx: &Cx, bucket: &str) -> Result<bool> {
-    let doing = || format!("emptying bucket `{bucket}`");
-    loop {
-        let page = cx
-            .aws
-            .s3
-            .list_object_versions()
-            .bucket(bucket)
-            .send()
-            .await
-            .unless(&[NO_BUCKET], doing())?;
-        let Some(page) = page else { return Ok(false) };
-        let versions = page.versions().iter().map(|version| (version.key(), version.version_id()));
-        let markers =
-            page.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
-        let doomed: Vec<ObjectIdentifier> = versions
-            .chain(markers)
-            .map(|(key, version)| {
-                ObjectIdentifier::builder()
-                    .set_key(key.map(str::to_owned))
-                    .set_version_id(version.map(str::to_owned))
-                    .build()
-            })
-            .collect::<Result<_, _>>()?;
-        if doomed.is_empty() {
-            return Ok(true);
-        }
-        let doomed = Delete::builder().set_objects(Some(doomed)).quiet(true).build()?;
-        let answer =
-            cx.aws.s3.delete_objects().bucket(bucket).delete(doomed).send().await.doing(doing())?;
-        if let Some(error) = answer.errors().first() {
-            bail!(
-                "{}: {}: {}: {}",
-                doing(),
-                error.key().unwrap_or_default(),
-                error.code().unwrap_or_default(),
-                error.message().unwrap_or_default()
-            );
-        }
-    }
+/// The error for a bucket into which somebody has put something while it was being emptied.
+fn kept(bucket: &str, foreign: Foreign) -> Hinted {
+    Hinted::user(
+        format!("bucket `{bucket}` holds {} that jitsi-aws did not put there", foreign.count()),
+        "move or delete them, then run the same command again",
+    )
+    .with(foreign.into_keys().into_iter().take(10))
 }

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_types::base64;
 
-use super::agent_file::{AgentFile, PREFIX};
+use super::{
+    agent_file::{AgentFile, PREFIX},
+    bucket_contents::{self as contents, is_agent},
+};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -29,11 +32,10 @@ impl Resource for AgentBinary {
 
     fn permissions(&self, names: &Names) -> Vec<Permission> {
         let bucket = format!("arn:{}:s3:::{}", names.partition(), names.agent_bucket());
-        let objects = format!("{bucket}/*");
         vec![
             Permission { write: false, ..Permission::write(&["s3:ListBucket"]).on([bucket]) },
             Permission::write(&["s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject"])
-                .on([objects]),
+                .on(contents::arns(names)), // as the bucket, so that they share a statement
         ]
     }
 
@@ -46,8 +48,11 @@ impl Resource for AgentBinary {
         while let Some(page) = pages.next().await {
             for object in page.doing(format!("listing the agents in `{bucket}`"))?.contents() {
                 let key = object.key().unwrap_or_default();
+                if !is_agent(key) {
+                    continue; // somebody else's, whatever its name
+                }
                 let size = object.size().unwrap_or_default();
-                // A part of our bucket is ours.
+                // What we put into our bucket is ours.
                 let mut found = Found::new(key, Owner::Ours).detail(detail(key, size));
                 match &agent {
                     Ok(agent) => found = found.stale(key != agent.key()),

@@ -40,19 +40,24 @@ impl Resource for Alias {
         cx.config.hosted_zone.is_some()
     }
 
-    /// A record has no tags: the one that leads to our load balancer is ours.
+    /// A record has no tags: the one that leads to our load balancer is ours. Any other is in the way, before
+    /// there is a load balancer, too.
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
-        let (Some(zone), Some(alb)) = (&cx.config.hosted_zone, cx.id(&Key::LoadBalancer)) else {
-            return Ok(Vec::new());
-        };
+        let Some(zone) = &cx.config.hosted_zone else { return Ok(Vec::new()) };
         let domain = self.name(cx);
         let taken = records(cx, zone.as_str(), &domain).await?;
         let Some(record) = taken.iter().find(|record| in_the_way(record)) else {
             return Ok(Vec::new());
         };
-        let (ours, _) = load_balancer(cx, &alb).await?;
-        let ours = alias(record).is_some_and(|target| leads_to(target, &ours));
-        let owner = if ours { Owner::Ours } else { Owner::Foreign(Foreign::Untagged) };
+        let ours = match cx.id(&Key::LoadBalancer) {
+            Some(alb) => {
+                let (ours, _) = load_balancer(cx, &alb).await?;
+                alias(record).is_some_and(|target| leads_to(target, &ours))
+            }
+            None => false,
+        };
+        let elsewhere = || Foreign::Other("it leads elsewhere".to_owned());
+        let owner = if ours { Owner::Ours } else { Owner::Foreign(elsewhere()) };
         Ok(vec![Found::new(format!("{domain} → {}", destination(record)), owner)])
     }
 

@@ -1,5 +1,5 @@
-//! What makes the agent's bucket private: its tags, access block, encryption, ownership and policy,
-//! each read and set by a call of its own.
+//! What makes the agent's bucket private: its access block, encryption, ownership and policy, each read
+//! and set by a call of its own.
 
 use std::time::Duration;
 
@@ -7,28 +7,27 @@ use anyhow::{Context, Result};
 use aws_sdk_s3::types::{
     ObjectOwnership, OwnershipControls, OwnershipControlsRule, PublicAccessBlockConfiguration,
     ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
-    ServerSideEncryptionRule, Tag, Tagging,
+    ServerSideEncryptionRule,
 };
 use serde_json::{Value, json};
 
 use crate::{
     aws::Answer,
     cx::Cx,
-    engine::{Drift, Found, Key, Stage},
+    engine::{Drift, Found, Key},
     names::Names,
     policy::same,
-    tag_list, wait,
+    wait,
 };
 
-const TAGS: &str = "tags";
 const PUBLIC_ACCESS: &str = "public access";
 const ENCRYPTION: &str = "encryption";
 const OWNERSHIP: &str = "object ownership";
 const POLICY: &str = "bucket policy";
 const NONE: &str = "none";
 
-/// Every property, tags first: they make the bucket ours.
-pub(super) const ALL: [&str; 5] = [TAGS, PUBLIC_ACCESS, ENCRYPTION, OWNERSHIP, POLICY];
+/// Every property.
+pub(super) const ALL: [&str; 4] = [PUBLIC_ACCESS, ENCRYPTION, OWNERSHIP, POLICY];
 
 /// S3's way of saying that there is no such bucket.
 pub(super) const NO_BUCKET: &str = "NoSuchBucket";
@@ -60,12 +59,11 @@ fn tls_only(names: &Names) -> Value {
     })
 }
 
-/// Compares every property. `tagged`: whether the bucket has its tags.
-pub(super) async fn compare(cx: &Cx, found: &mut Found, tagged: bool) -> Result<()> {
+/// Compares every property.
+pub(super) async fn compare(cx: &Cx, found: &mut Found) -> Result<()> {
     let (access, encryption, ownership, policy) =
         tokio::try_join!(public_access(cx), encryption(cx), ownership(cx), policy(cx))?;
     found
-        .compare(TAGS, if tagged { "ours" } else { NONE }, "ours")
         .compare(PUBLIC_ACCESS, access, "blocked")
         .compare(ENCRYPTION, encryption, ServerSideEncryption::Aes256)
         .compare(OWNERSHIP, ownership, ObjectOwnership::BucketOwnerEnforced);
@@ -143,9 +141,6 @@ async fn policy(cx: &Cx) -> Result<Option<Value>> {
 
 /// Sets one property to what it should be.
 pub(super) async fn set(cx: &Cx, field: &'static str) -> Result<()> {
-    let tags = Tagging::builder()
-        .set_tag_set(Some(tag_list!(cx, Stage::Instances, &cx.names.agent_bucket(), fallible Tag)?))
-        .build()?;
     let access = PublicAccessBlockConfiguration::builder()
         .block_public_acls(true)
         .ignore_public_acls(true)
@@ -174,14 +169,6 @@ pub(super) async fn set(cx: &Cx, field: &'static str) -> Result<()> {
     let (s3, doing) = (&cx.aws.s3, format!("setting the {field} of bucket `{name}`"));
     wait::retry_on(cx, &Key::AgentBucket, &SETTLING, SETTLE_LIMIT, || async {
         match field {
-            TAGS => s3
-                .put_bucket_tagging()
-                .bucket(&name)
-                .tagging(tags.clone())
-                .send()
-                .await
-                .doing(&doing)
-                .map(drop),
             PUBLIC_ACCESS => s3
                 .put_public_access_block()
                 .bucket(&name)

@@ -102,7 +102,8 @@ fn owner(names: &Names, body: &Value) -> Owner {
     let ours = widgets.into_iter().flatten().any(|widget| {
         widget["properties"]["markdown"].as_str().is_some_and(|text| text.contains(&marker))
     });
-    if ours { Owner::Ours } else { Owner::Foreign(Foreign::Untagged) }
+    let other = || Foreign::Other("it is not the one that jitsi-aws keeps".to_owned());
+    if ours { Owner::Ours } else { Owner::Foreign(other()) }
 }
 
 /// What is not there yet is made before the dashboard.

@@ -3,7 +3,10 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_iam::{primitives::DateTime, types::PolicyVersion};
+use aws_sdk_iam::{
+    primitives::DateTime,
+    types::{PolicyScopeType, PolicyVersion},
+};
 use serde_json::Value;
 
 use super::iam::{
@@ -15,7 +18,7 @@ use crate::{
     engine::{Found, Key, Resource, Stage},
     names::{IAM_PATH, Names},
     policy::{self, Permission},
-    tags::Owner,
+    tags::{Foreign, Owner},
 };
 
 /// The policy of one stage.
@@ -59,6 +62,7 @@ impl Resource for DeployerPolicy {
         let policies = || DEPLOYER_STAGES.map(|stage| policy_arn(names, stage));
         vec![
             Permission::read(&["iam:GetPolicy", "iam:GetPolicyVersion"]).on(policies()),
+            Permission::write(&["iam:ListPolicies"]), // before it is made
             Permission::write(&[
                 "iam:CreatePolicy",
                 "iam:CreatePolicyVersion",
@@ -75,7 +79,9 @@ impl Resource for DeployerPolicy {
         let (name, arn) = (self.name(cx), policy_arn(&cx.names, self.stage));
         let answer = cx.aws.iam.get_policy().policy_arn(&arn).send().await;
         let answer = answer.unless(ABSENT, format!("looking for IAM policy `{name}`"))?;
-        let Some(policy) = answer.and_then(|answer| answer.policy) else { return Ok(Vec::new()) };
+        let Some(policy) = answer.and_then(|answer| answer.policy) else {
+            return namesake(cx, &name, &arn).await;
+        };
         let mut found = Found::new(&arn, owner(&cx.names, policy.tags()));
         if found.owner == Owner::Ours {
             let answer = cx
@@ -170,4 +176,26 @@ impl DeployerPolicy {
             .unless(ABSENT, format!("deleting version {id} of IAM policy `{}`", self.name(cx)))?;
         Ok(())
     }
+}
+
+/// A policy of the same name under another path: names are taken once in an account, whatever their case
+/// (`CreatePolicy`, `PolicyName`). Who may only look is told when it is to be made.
+async fn namesake(cx: &Cx, name: &str, ours: &str) -> Result<Vec<Found>> {
+    let pages = cx.aws.iam.list_policies().scope(PolicyScopeType::Local).into_paginator();
+    let policies = pages.items().send().try_collect().await;
+    let policies = match policies.doing(format!("looking for another IAM policy `{name}`")) {
+        Err(error) if error.is_denied() => return Ok(Vec::new()),
+        policies => policies?,
+    };
+    let same = policies.iter().find(|policy| {
+        let taken = policy.policy_name().is_some_and(|taken| taken.eq_ignore_ascii_case(name));
+        taken && policy.arn() != Some(ours) // which is merely new
+    });
+    Ok(same
+        .map(|policy| {
+            let why = Foreign::Other(format!("its path is `{}`", policy.path().unwrap_or("/")));
+            Found::new(policy.arn().unwrap_or_default(), Owner::Foreign(why))
+        })
+        .into_iter()
+        .collect())
 }

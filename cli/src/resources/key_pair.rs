@@ -52,15 +52,21 @@ impl Resource for SshKeyPair {
         let pairs = answer.doing(format!("looking for key pair `{name}`"))?.key_pairs;
         let file = PrivateKeyFile::standard(&cx.names)?;
         let kept = file.read()?;
-        let mut found = match pairs.unwrap_or_default().first() {
-            Some(pair) => on_aws(cx, &file, &kept, pair),
-            None if matches!(kept, Kept::Ours(_)) => only_here(&name, &file),
-            None => return Ok(Vec::new()),
+        let mut all = match pairs.unwrap_or_default().first() {
+            Some(pair) => vec![on_aws(cx, &file, &kept, pair)],
+            None if matches!(kept, Kept::Ours(_)) => vec![only_here(&name, &file)],
+            None => Vec::new(),
         };
+        let path = || file.path().display().to_string();
         if kept.public().is_some() {
-            found.detail = file.path().display().to_string();
+            for found in &mut all {
+                found.detail = path();
+            }
         }
-        Ok(vec![found])
+        if let Kept::Elsewhere(whose) = kept {
+            all.push(Found::new(path(), Owner::Foreign(whose)));
+        }
+        Ok(all)
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {
@@ -98,7 +104,9 @@ fn on_aws(cx: &Cx, file: &PrivateKeyFile, kept: &Kept, pair: &KeyPairInfo) -> Fo
         let actual = match kept {
             Kept::Nothing => format!("{path} does not exist"),
             Kept::Unreadable(_) => format!("{path} is no private key"),
-            Kept::Ours(_) | Kept::Theirs(_) => format!("{path} is another one"),
+            Kept::Ours(_) | Kept::Theirs(_) | Kept::Elsewhere(_) => {
+                format!("{path} is another one")
+            }
         };
         found.drift.push(Drift {
             field: PRIVATE_HALF,

@@ -2,6 +2,7 @@
 //! never import each other; ids pass through [`crate::cx::Cx`].
 
 mod autoscaling;
+mod bucket_contents;
 mod bucket_properties;
 mod ec2;
 mod elbv2;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_ec2::types::{IpPermission, ResourceType};
+use aws_sdk_ec2::types::{self, IpPermission, ResourceType};
 use jitsi_templates::layout::{HEALTH_PORT, MEDIA_PORT};
 
 use super::{
@@ -76,11 +76,10 @@ impl Resource for SecurityGroup {
         let mut all = Vec::new();
         while let Some(group) = pages.next().await {
             let group = group.doing("looking for our security groups")?;
-            let actual = Rule::split(group.ip_permissions());
-            let mut found =
-                Found::new(group.group_id().unwrap_or_default(), owner(&cx.names, group.tags()));
-            found.drift = drift(&actual, &wanted);
-            all.push(found);
+            all.push(found(cx, &group, &wanted));
+        }
+        if all.is_empty() {
+            all.extend(self.namesake(cx).await?.map(|group| found(cx, &group, &wanted)));
         }
         Ok(all)
     }
@@ -143,6 +142,21 @@ impl SecurityGroup {
         }
     }
 
+    /// Whatever has our group's name in our VPC, where a name is taken once (`CreateSecurityGroup`).
+    async fn namesake(self, cx: &Cx) -> Result<Option<types::SecurityGroup>> {
+        let Some(vpc) = cx.id(&Key::Vpc) else { return Ok(None) };
+        let answer = cx
+            .aws
+            .ec2
+            .describe_security_groups()
+            .filters(filter("vpc-id", vpc))
+            .filters(filter("group-name", self.name(cx)))
+            .send()
+            .await
+            .doing("looking for security groups of our name")?;
+        Ok(answer.security_groups.unwrap_or_default().pop())
+    }
+
     fn wanted_rules(self, cx: &Cx) -> BTreeSet<Rule> {
         let world = || Source::V4(WORLD.to_owned());
         if self == Self::Alb {
@@ -186,6 +200,13 @@ impl SecurityGroup {
         }
         Ok(())
     }
+}
+
+fn found(cx: &Cx, group: &types::SecurityGroup, wanted: &BTreeSet<Rule>) -> Found {
+    let mut found =
+        Found::new(group.group_id().unwrap_or_default(), owner(&cx.names, group.tags()));
+    found.drift = drift(&Rule::split(group.ip_permissions()), wanted);
+    found
 }
 
 fn drift(actual: &BTreeSet<Rule>, wanted: &BTreeSet<Rule>) -> Vec<Drift> {

@@ -3,12 +3,14 @@
 
 mod drift; // what was changed by hand is mended
 mod faults; // lost answers, refusals, kills: the next run goes on
-mod harm;
+mod foreign; // whatever is somebody else's stays as it is
+mod harm; // what a failover test does, and what it may leave behind
 mod held; // an instance that tries on in vain
-mod images; // what a failover test does, and what it may leave behind
+mod images; // of which image an instance is made
 mod inputs; // what is refused before the first call
 mod interrupt; // Ctrl-C ends what was begun, and no more
 mod life; // nothing → complete → unchanged → changed → nothing
+mod list; // which deployments there are, and whose the files on this machine are
 mod manners; // the whole life, several times, as AWS really answers
 mod partitions; // what the deployer knows of them is what the SDKs know
 mod privileges; // the deployer's policies allow exactly what it does

@@ -47,6 +47,7 @@ async fn the_deployer_may_do_exactly_what_it_does() {
     }
     drift::tidy(&sdk).await;
     jitsi.succeed(&["setup"]); // looks at everything
+    jitsi.succeed(&["list"]);
     let zone = hosted_zone(&sdk).await;
     jitsi.configure(|text| {
         let own = text.split("[certificate]").next().unwrap();
@@ -112,8 +113,12 @@ fn allow(actions: &Value) -> Value {
 
 /// A volume that outlived its instance.
 async fn volume_left_behind(sdk: &aws_config::SdkConfig) {
-    let tag = Tag::builder().key("jitsi-aws:deployment").value("jitsi").build();
-    let tags = TagSpecification::builder().resource_type(ResourceType::Volume).tags(tag).build();
+    let tag = |key| Tag::builder().key(key).value("jitsi").build();
+    let tags = TagSpecification::builder()
+        .resource_type(ResourceType::Volume)
+        .tags(tag("Name"))
+        .tags(tag("jitsi-aws:deployment"))
+        .build();
     let volume = aws_sdk_ec2::Client::new(sdk)
         .create_volume()
         .availability_zone("eu-central-1a")
@@ -127,7 +132,7 @@ fn ours() -> Filter {
 }
 
 /// A hosted zone for the domain, with an id such as AWS gives.
-async fn hosted_zone(sdk: &aws_config::SdkConfig) -> String {
+pub(crate) async fn hosted_zone(sdk: &aws_config::SdkConfig) -> String {
     let route53 = aws_sdk_route53::Client::new(sdk);
     for attempt in 0..2000 {
         let zone = route53

@@ -15,6 +15,30 @@ fn profile() -> Profile {
     Profile::new("123456789012", "AKIAEXAMPLE", "not/a+secret")
 }
 
+#[test]
+fn a_profile_says_whose_it_is() {
+    let ours = Names::new("jitsi", "eu-central-1", "123456789012");
+    let told = |profile: Profile| profile.foreign(&ours).map(|whose| whose.to_string());
+    assert_eq!((told(profile()), profile().is_of(&ours)), (None, false), "of an early version");
+    let here = profile().for_region("eu-central-1");
+    assert_eq!((told(here.clone()), here.is_of(&ours)), (None, true));
+    let elsewhere = profile().for_region("eu-west-1");
+    assert!(!elsewhere.is_of(&ours));
+    assert_eq!(
+        told(elsewhere).as_deref(),
+        Some("it belongs to the deployment `jitsi in eu-west-1`")
+    );
+    let other = Profile::new("999999999999", "AKIAEXAMPLE", "not/a+secret");
+    assert_eq!(
+        told(other.for_region("eu-west-1")).as_deref(),
+        Some("it belongs to the deployment `jitsi in eu-west-1 of account 999999999999`")
+    );
+    assert_eq!(
+        told(Profile([(KEY_ID.to_owned(), "AKIA".to_owned())].into())).as_deref(),
+        Some("jitsi-aws did not make it")
+    );
+}
+
 fn write_to(text: &[u8]) -> Vec<u8> {
     edited(text, OURS, &profile().lines(OURS))
 }
