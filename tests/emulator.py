@@ -15,13 +15,14 @@ from functools import cache
 import manners
 import moto_mends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from moto_mends import held_launches
+from moto_mends import held_launches, instance_refresh
 from moto_mends.rpc_v2_cbor import RpcV2Cbor
 from strict.layer import Strict
 from werkzeug.serving import make_server
 
 moto_mends.install()
 held_launches.install()
+instance_refresh.install()
 # Which service a host is depends on nothing else; the emulator looks through its own directory every time.
 DomainDispatcherApplication.get_backend_for_host = cache(DomainDispatcherApplication.get_backend_for_host)
 

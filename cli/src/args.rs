@@ -5,7 +5,16 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::ha_test::harm::{Harm, Service, UnknownService};
+use crate::{
+    ha_test::harm::{Harm, Service, UnknownService},
+    invocation::quoted,
+};
+
+/// How long the service may take to come back unless `--within` says otherwise.
+const WITHIN: Duration = Duration::from_mins(10);
+
+/// Where the configuration is unless `--config` says otherwise.
+pub const DEFAULT_CONFIG: &str = "jitsi.toml";
 
 /// A team's own Jitsi Meet on AWS: one self-healing instance, HTTPS, mail when something dies.
 #[derive(Debug, Parser)]
@@ -36,14 +45,13 @@ pub struct Args {
 
 /// Options of every command.
 #[derive(Clone, Debug, Default, ClapArgs)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Global {
     /// The deployment's configuration.
     #[arg(
         long,
         value_name = "PATH",
         env = "JITSI_AWS_CONFIG",
-        default_value = "jitsi.toml",
+        default_value = DEFAULT_CONFIG,
         global = true
     )]
     pub config: PathBuf,
@@ -56,9 +64,17 @@ pub struct Global {
     /// Machine-readable: one JSON document on stdout, one JSON event per line on stderr.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Do not ask.
-    #[arg(short, long, global = true)]
-    pub yes: bool,
+    /// Do not ask; to delete, the deployment's name belongs to it: `--yes=NAME`.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "NAME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    pub yes: Option<String>,
     /// No colours (also: `NO_COLOR`).
     #[arg(long, global = true)]
     pub no_color: bool,
@@ -219,6 +235,30 @@ pub struct HaTest {
 }
 
 impl HaTest {
+    /// The command with its own options, as it is typed.
+    pub fn words(&self) -> String {
+        let mut words = vec!["ha-test".to_owned()];
+        match self.harm() {
+            Harm::Instance => {}
+            Harm::Service(service) => words.push(format!("--kill service={service}")),
+            Harm::Hang(service) => words.push(format!("--hang {service}")),
+            Harm::ZoneOutage => words.push("--zone-outage".to_owned()),
+        }
+        if let Some(host) = &self.connect_to {
+            words.push(format!("--connect-to {}", quoted(host)));
+        }
+        if self.within != WITHIN {
+            words.push(format!("--within {}s", self.within.as_secs()));
+        }
+        if let Some(maildir) = &self.maildir {
+            words.push(format!("--maildir {}", quoted(&maildir.to_string_lossy())));
+        }
+        if self.report.as_os_str() != "." {
+            words.push(format!("--report {}", quoted(&self.report.to_string_lossy())));
+        }
+        words.join(" ")
+    }
+
     /// What is to be done.
     pub fn harm(&self) -> Harm {
         match (self.kill, self.hang) {
@@ -274,6 +314,16 @@ mod tests {
     }
 
     #[test]
+    fn a_name_belongs_to_yes_only_with_an_equals_sign() {
+        let yes = |line: &[&str]| Args::read(line.iter().copied()).unwrap().global.yes;
+        assert_eq!(yes(&["jitsi-aws", "setup", "delete"]), None);
+        assert_eq!(yes(&["jitsi-aws", "--yes", "setup", "all"]).as_deref(), Some(""));
+        assert_eq!(yes(&["jitsi-aws", "setup", "delete", "-y"]).as_deref(), Some(""));
+        assert_eq!(yes(&["jitsi-aws", "setup", "delete", "--yes=jitsi"]).as_deref(), Some("jitsi"));
+        assert!(Args::read(["jitsi-aws", "setup", "delete", "--yes", "jitsi"]).is_err());
+    }
+
+    #[test]
     fn one_harm_at_a_time() {
         let harm = |rest: &[&str]| {
             let line = ["jitsi-aws", "ha-test"].iter().chain(rest).copied();
@@ -287,6 +337,17 @@ mod tests {
         assert_eq!(harm(&["--kill", "service=jvb", "--within", "90s"]).unwrap(), (jvb, 90));
         assert_eq!(harm(&["--hang", "nginx"]).unwrap().0, Harm::Hang(Service::Nginx));
         assert_eq!(harm(&["--zone-outage"]).unwrap().0, Harm::ZoneOutage);
+        let words = |line: &str| match Args::read(line.split(' ')).unwrap().command {
+            Command::HaTest(options) => format!("jitsi-aws {}", options.words()),
+            other => panic!("{other:?}"),
+        };
+        for typed in [
+            "jitsi-aws ha-test",
+            "jitsi-aws ha-test --zone-outage --within 90s --report reports",
+            "jitsi-aws ha-test --hang nginx --connect-to 192.0.2.1:443 --maildir mail",
+        ] {
+            assert_eq!(words(typed), typed);
+        }
         assert!(harm(&["--kill", "instance", "--zone-outage"]).is_err());
         assert!(harm(&["--kill", "service=apache"]).is_err());
         assert!(harm(&["--kill", "everything"]).is_err());

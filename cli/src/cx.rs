@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     engine::{Event, Key, Listener},
     error::{Hinted, Interrupted},
+    invocation::{aws_cli, command},
     names::Names,
     recent::Recent,
     wait,
@@ -32,6 +33,9 @@ pub struct Cx {
     pub drain: bool,
     /// What AWS may not know everywhere yet.
     pub recent: Recent,
+    /// The profile these credentials are of, for commands of the AWS CLI; `None` for those of the
+    /// environment.
+    pub profile: Option<String>,
     ids: Mutex<BTreeMap<Key, String>>,
     noted: Mutex<BTreeSet<String>>,
     listener: Listener,
@@ -53,6 +57,7 @@ impl Cx {
             names,
             drain: false,
             recent: Recent::default(),
+            profile: None,
             ids: Mutex::default(),
             noted: Mutex::default(),
             listener,
@@ -104,6 +109,12 @@ impl Cx {
         }
     }
 
+    /// The AWS CLI's command `aws WORDS` as it must be typed to be about this deployment, with the rights
+    /// of this run.
+    pub fn aws_cli(&self, words: &str) -> String {
+        aws_cli(words, self.names.region(), self.profile.as_deref())
+    }
+
     /// Whether the user asked to stop.
     pub fn stopped(&self) -> bool {
         *self.stop.borrow()
@@ -123,6 +134,6 @@ impl Cx {
 pub fn missing(key: &Key) -> Hinted {
     Hinted::user(
         format!("there is no {} yet", key.title()),
-        format!("run `jitsi-aws setup {}` first", key.stage().word()),
+        format!("run `{}` first", command(&format!("setup {}", key.stage().word()))),
     )
 }

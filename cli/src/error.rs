@@ -39,6 +39,11 @@ impl Hinted {
         Self { fault: Fault::Ours, ..Self::user(what, hint) }
     }
 
+    /// What to do; empty when there is nothing.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
     /// Adds the single things that are wrong.
     #[must_use]
     pub fn with(mut self, details: impl IntoIterator<Item = String>) -> Self {

@@ -12,6 +12,7 @@ pub mod deployments;
 pub mod engine;
 pub mod error;
 pub mod ha_test;
+pub mod invocation;
 pub mod leftovers;
 pub mod local;
 pub mod names;

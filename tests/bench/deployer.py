@@ -73,7 +73,7 @@ class Run:
 
     def __init__(self, binary, arguments, home, environment):
         start = time.monotonic()
-        command = [binary, *arguments, "--json", "--verbose", "--yes"]
+        command = [binary, *arguments, "--json", "--verbose", "--yes=bench"]
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, cwd=home, env=environment, stdout=pipe, stderr=pipe, text=True)
 

@@ -46,7 +46,7 @@ drain = "10s"
         workplace.sandbox("cname", DOMAIN, target)
         yield workplace
     finally:
-        workplace.jitsi_aws("setup", "delete", "--yes")
+        workplace.jitsi_aws("setup", "delete", f"--yes={NAME}")
         (workplace.home / "jitsi.toml").unlink()
 
 

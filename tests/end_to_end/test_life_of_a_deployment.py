@@ -85,6 +85,15 @@ def test_a_crowd_costs_nobody_a_meeting_and_no_instance(workplace):
     healed(workplace, instance)
 
 
+def test_ctrl_c_at_the_question_harms_nothing(workplace):
+    instance = workplace.steady()
+    question = "Type the deployment's name to go on:"
+    for keys, code in ((b"\x03", 130), (b"\x04", 1), (b"\r", 1)):
+        ended, screen = workplace.asked_outside("ha-test", question=question, keys=keys)
+        assert ended == code, screen
+    assert workplace.steady() == instance
+
+
 def test_killed_instance_is_mailed_and_replaced_by_what_was_proven(workplace, tmp_path):
     first = workplace.steady()
     note = wait_for("a note of the packages", lambda: proven(workplace), 60)
@@ -195,7 +204,7 @@ def test_nobody_was_refused_and_the_instance_may_do_nothing_it_never_did(workpla
 
 def test_deleted_means_nothing_is_left(workplace, before):
     workplace.steady()
-    assert "0 left" in workplace.jitsi_aws("setup", "delete", "--yes").stdout
+    assert "0 left" in workplace.jitsi_aws("setup", "delete", f"--yes={NAME}").stdout
     assert workplace.inventory() == before
     assert sorted(p.name for p in workplace.home.rglob("*") if p.is_file()) == [
         "cert.pem", "chain.pem", "jitsi.toml", "privkey.pem"]

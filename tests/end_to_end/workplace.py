@@ -4,6 +4,7 @@ look at a deployment and to disturb it."""
 import json
 import mailbox
 import os
+import pty
 import subprocess
 import time
 from pathlib import Path
@@ -69,6 +70,27 @@ class Workplace:
     def outside(self, *arguments: str, expect: int | None = 0) -> subprocess.CompletedProcess:
         """`jitsi-aws` on the sandbox's internet, where users are."""
         return self.sandbox("exec", "--", str(PROGRAM), *arguments, expect=expect)
+
+    def asked_outside(self, *arguments: str, question: str, keys: bytes) -> tuple[int, str]:
+        """`jitsi-aws` where users are, on a terminal of its own, with `keys` typed at its question; exit code and
+        what was on the screen."""
+        argv = ("setsid", "--ctty", str(ROOT / "scripts/sandbox"), "--directory", str(self.directory), "exec", "--",
+                str(PROGRAM), *arguments)
+        keyboard, screen = pty.openpty()
+        process = subprocess.Popen(argv, cwd=self.home, env=self._environment, stdin=screen, stdout=screen,
+                                   stderr=screen)
+        os.close(screen)
+        seen = b""
+        try:
+            while piece := os.read(keyboard, 4096):
+                if question.encode() in (seen := seen + piece) and keys:
+                    os.write(keyboard, keys)
+                    keys = b""
+        except OSError:
+            pass  # Linux's way of saying that nobody has the other end open any more
+        finally:
+            os.close(keyboard)
+        return process.wait(60), seen.decode(errors="replace")
 
     def inside(self, instance: str, *argv: str, expect: int | None = 0) -> str:
         """A program inside an instance."""

@@ -11,7 +11,10 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::emulator::{Account, REGION, binaries};
+use crate::{
+    emulator::{Account, REGION, binaries},
+    hints,
+};
 
 /// A directory with everything `jitsi-aws` needs.
 pub struct Deployment {
@@ -139,19 +142,22 @@ impl Deployment {
     /// # Panics
     /// When it fails.
     pub fn succeed(&self, arguments: &[&str]) -> Run {
-        let run = self.run(&[arguments, &["--json", "--verbose", "--yes"]].concat());
+        let yes = format!("--yes={}", self.name);
+        let run = self.run(&[arguments, &["--json", "--verbose", &yes]].concat());
         assert_eq!(run.code, 0, "jitsi-aws {arguments:?}:\n{}\n{}", run.stdout, run.stderr);
         run
     }
 }
 
 impl Run {
-    /// Runs a command to its end.
+    /// Runs a command to its end, and checks what commands it tells to type.
     ///
     /// # Panics
-    /// When it cannot be run.
+    /// When it cannot be run, or tells a command that would not do what was meant.
     pub fn of(command: &mut Command) -> Self {
-        command.output().expect("jitsi-aws runs").into()
+        let run = command.output().expect("jitsi-aws runs").into();
+        hints::check(command, &run);
+        run
     }
 
     /// The calls to AWS, in the order they ended; of a run with `--json -v`.

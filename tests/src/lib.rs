@@ -3,5 +3,7 @@
 
 pub mod deployment;
 pub mod emulator;
+pub mod hints;
 pub mod inventory;
 pub mod standins;
+pub mod terminal;

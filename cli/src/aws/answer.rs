@@ -48,6 +48,17 @@ impl AwsError {
         self.is(&DENIED)
     }
 
+    /// Whether a policy that somebody made says no, which no other policy can outweigh.
+    pub fn is_denied_explicitly(&self) -> bool {
+        self.is_denied() && self.message.contains("explicit deny")
+    }
+
+    /// The action that was denied, where AWS names it: "… is not authorized to perform: iam:CreateRole on …".
+    pub fn denied_action(&self) -> Option<&str> {
+        let (_, rest) = self.message.split_once("authorized to perform: ")?;
+        rest.split_whitespace().next()
+    }
+
     /// What may merely be too new for AWS to know it everywhere; `None` when waiting will not help.
     pub fn not_yet(&self) -> Option<NotYet> {
         (self.fate == Fate::Refused).then(|| codes::not_yet(&self.code, &self.message))?

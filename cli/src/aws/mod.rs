@@ -3,6 +3,7 @@
 mod answer;
 mod calls;
 mod codes;
+mod endpoint;
 mod session;
 
 pub use answer::{Answer, AwsError, Fate};

@@ -11,7 +11,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jitsi_http::{NoAuthorities, Proxy};
 
-use super::{Answer, AwsError, Calls};
+use super::{Answer, AwsError, Calls, endpoint};
 use crate::error::Hinted;
 
 /// The HTTP client under every SDK client: the seam at which tests inject faults.
@@ -116,7 +116,9 @@ pub async fn connect(
         let provider = provider.profile_name(name).build();
         loader = loader.profile_name(name).credentials_provider(provider);
     }
-    Ok(Aws::new(&loader.load().await, calls))
+    let config = loader.load().await;
+    endpoint::check(config.endpoint_url())?;
+    Ok(Aws::new(&config, calls))
 }
 
 macro_rules! client {

@@ -6,13 +6,16 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{
-    Env, Exit, foreign, list, preflight,
+    Env, Exit,
+    confirm::{self, Question, Yes},
+    foreign, list, preflight,
     session::{Role, Session, excused},
 };
 use crate::{
     args, deployments,
     engine::{self, Doomed, Stage, Survey},
     error::{Hinted, Interrupted},
+    invocation::{as_admin, command, with_other_profile},
     leftovers,
     ui::{elapsed, table},
 };
@@ -30,23 +33,28 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
     if session.is_deployer() && !options.keep_iam {
         return Err(Hinted::user(
             "the deployer cannot delete the IAM part: that is its own user",
-            "use admin credentials, for example `jitsi-aws setup delete --profile ADMIN`, \
-             or leave the IAM part: `jitsi-aws setup delete --keep-iam`",
+            format!(
+                "use admin credentials, for example `{}`, or leave the IAM part: `{}`",
+                with_other_profile("setup delete"),
+                command("setup delete --keep-iam")
+            ),
         )
         .into());
     }
+    let survey = engine::survey(&session.catalog, stages, &session.cx).await;
     let Survey { ours: doomed, foreign } =
-        engine::survey(&session.catalog, stages, &session.cx).await?;
+        survey.map_err(|error| session.explain(error, &words(options)))?;
     let foreign = foreign::told(&session, stages, &doomed, &foreign).await?;
     foreign::refuse_occupied(&session, &doomed).await?;
     if doomed.is_empty() && foreign.is_empty() {
-        return nothing(env, &session, stages).await;
+        return nothing(env, options, &session, stages).await;
     }
     if !doomed.is_empty() {
-        confirm(env, &session, &doomed)?;
+        confirm(env, options, &session, &doomed)?;
     }
     let start = Instant::now();
-    let summary = engine::delete(&session.catalog, &doomed, &session.cx).await.map_err(again)?;
+    let summary = engine::delete(&session.catalog, &doomed, &session.cx).await;
+    let summary = summary.map_err(|error| again(&session, error, options))?;
     if stages.contains(&Stage::Instances) {
         leftovers::delete_volumes(&session.cx).await?;
     }
@@ -56,7 +64,7 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
     }
     env.ui.document("delete", &json!({ "deleted": summary.deleted, "left": left }));
     if !left.is_empty() {
-        return Err(leftover(summary.deleted, left).into());
+        return Err(leftover(options, summary.deleted, left).into());
     }
     env.ui.result(&format!(
         "deleted {} in {}; looked again by name, by id and by tag: 0 left",
@@ -64,19 +72,25 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
         elapsed(start.elapsed()),
     ));
     if options.keep_iam {
-        env.ui.next("jitsi-aws setup delete   # with admin credentials, for the IAM part");
+        env.ui.say("the IAM part is left: deleting it takes an administrator's credentials");
+        env.ui.next(&as_admin("setup delete"));
     }
     Ok(Exit::Done)
 }
 
 /// There is nothing of this name: says what there is instead, for a name or a region may have been changed
 /// in `jitsi.toml` while the deployment ran.
-async fn nothing(env: &Env, session: &Session, stages: &[Stage]) -> Result<Exit> {
+async fn nothing(
+    env: &Env,
+    options: &args::Delete,
+    session: &Session,
+    stages: &[Stage],
+) -> Result<Exit> {
     let (names, aws) = (&session.cx.names, &session.cx.aws);
     leftovers::delete_volumes(&session.cx).await?;
     let left = leftovers::by_tag(&session.catalog, stages, &session.cx).await?;
     if !left.is_empty() {
-        return Err(leftover(0, left).into());
+        return Err(leftover(options, 0, left).into());
     }
     let mut others =
         excused(env, &session.cx.recent, || deployments::find(aws, names.region())).await?;
@@ -99,16 +113,24 @@ async fn nothing(env: &Env, session: &Session, stages: &[Stage]) -> Result<Exit>
     Ok(Exit::Done)
 }
 
-fn leftover(deleted: usize, left: Vec<String>) -> Hinted {
+fn leftover(options: &args::Delete, deleted: usize, left: Vec<String>) -> Hinted {
+    let again = command(&words(options));
     Hinted::ours(
         format!("deleted {deleted}, but {} are left", left.len()),
-        "run `jitsi-aws setup delete` again; what stays then must be deleted by hand",
+        format!("run `{again}` again; what stays then must be deleted by hand"),
     )
     .with(left)
 }
 
+/// The command with its own options.
+fn words(options: &args::Delete) -> String {
+    let given = [(options.keep_iam, " --keep-iam"), (options.drain, " --drain")];
+    let flags = given.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag);
+    format!("setup delete{}", flags.collect::<String>())
+}
+
 /// Shows what will go, and asks for the deployment's name.
-fn confirm(env: &Env, session: &Session, doomed: &[Doomed]) -> Result<()> {
+fn confirm(env: &Env, options: &args::Delete, session: &Session, doomed: &[Doomed]) -> Result<()> {
     let names = &session.cx.names;
     let (deployment, region) = (names.deployment(), names.region());
     env.ui.say(&format!(
@@ -129,20 +151,16 @@ fn confirm(env: &Env, session: &Session, doomed: &[Doomed]) -> Result<()> {
     for line in table(&rows).lines() {
         env.ui.say(line);
     }
-    if env.global.yes {
-        return Ok(());
-    }
     let count = doomed.len();
-    let question = format!("{count} resources. Type the deployment's name to go on:");
-    match env.ui.ask(&question) {
-        Some(answer) if answer == deployment => Ok(()),
-        Some(_) => Err(Hinted::user("that is not its name; nothing was deleted", "").into()),
-        None => Err(Hinted::user(
-            format!("{count} resources would be deleted, and there is nobody to ask"),
-            "say so beforehand: `jitsi-aws setup delete --yes`",
-        )
-        .into()),
-    }
+    let question = Question {
+        deployment,
+        before: format!("{count} resources. "),
+        unasked: format!("{count} resources would be deleted, and there is nobody to ask"),
+        untouched: "nothing was deleted",
+        words: words(options),
+        yes: Yes::Named,
+    };
+    confirm::by_name(env, &question)
 }
 
 /// Every resource's own finding, until nothing is found, and the tagging API. What is deleted may be
@@ -164,10 +182,10 @@ async fn look_again(session: &Session, stages: &[Stage]) -> Result<Vec<String>> 
     Ok(left)
 }
 
-fn again(error: anyhow::Error) -> anyhow::Error {
+fn again(session: &Session, error: anyhow::Error, options: &args::Delete) -> anyhow::Error {
     if error.is::<Interrupted>() {
-        let hint = "delete the rest with `jitsi-aws setup delete`";
+        let hint = format!("delete the rest with `{}`", command(&words(options)));
         return Hinted::user("stopped on request; some of it is gone", hint).into();
     }
-    error
+    session.explain(error, &words(options))
 }

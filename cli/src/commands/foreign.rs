@@ -6,6 +6,7 @@ use super::session::Session;
 use crate::{
     engine::{self, Doomed, Key, Stage},
     error::Hinted,
+    invocation::command,
     leftovers,
     tags::{self, Owner},
 };
@@ -56,7 +57,7 @@ pub(super) async fn refuse_occupied(session: &Session, doomed: &[Doomed]) -> Res
     }
     Err(Hinted::user(
         "somebody else has put something into what would be deleted; nothing was deleted",
-        "move or delete that, then run `jitsi-aws setup delete` again",
+        format!("move or delete that, then run `{}` again", command("setup delete")),
     )
     .with(lines)
     .into())

@@ -7,13 +7,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    Env, Exit, preflight,
+    Env, Exit,
+    confirm::{self, Question, Yes},
+    preflight,
     session::{Role, Session},
 };
 use crate::{
     args,
     config::Config,
-    error::Hinted,
     ha_test::{
         self, Event, Ways,
         course::{Notice, Plan},
@@ -24,6 +25,7 @@ use crate::{
         milestone::Tone,
         report::{Line, Report},
     },
+    invocation::command,
     ui::{Ui, elapsed},
     visitor,
 };
@@ -47,7 +49,7 @@ pub(super) async fn run(env: &Env, options: &args::HaTest) -> Result<Exit> {
     };
     let ways = Ways::new(target, maildir)?;
     ways.check().await?;
-    confirm(env, &config, &deployment, &plan)?;
+    confirm(env, options, &config, &deployment, &plan)?;
 
     let ui = env.ui.clone();
     let tell = |event: Event<'_>| match event {
@@ -63,7 +65,7 @@ pub(super) async fn run(env: &Env, options: &args::HaTest) -> Result<Exit> {
     if report.passed {
         return Ok(Exit::Done);
     }
-    env.ui.next("jitsi-aws probe");
+    env.ui.next(&command("probe"));
     Ok(Exit::Unhealthy)
 }
 
@@ -85,7 +87,13 @@ fn notice(options: &args::HaTest) -> Notice {
 }
 
 /// Says what will be done, to whom and what is expected of it, and asks.
-fn confirm(env: &Env, config: &Config, deployment: &Deployment, plan: &Plan) -> Result<()> {
+fn confirm(
+    env: &Env,
+    options: &args::HaTest,
+    config: &Config,
+    deployment: &Deployment,
+    plan: &Plan,
+) -> Result<()> {
     let Victim { instance_id, zone, .. } = &plan.victim;
     let what = match plan.harm {
         Harm::Instance => format!("terminating {instance_id} in {zone}"),
@@ -104,9 +112,6 @@ fn confirm(env: &Env, config: &Config, deployment: &Deployment, plan: &Plan) -> 
         }
     };
     env.ui.say(&format!("{what}   ({}{usage})", age.unwrap_or_default()));
-    if env.global.yes {
-        return Ok(());
-    }
     let place = match plan.harm {
         Harm::Instance => "on another instance",
         Harm::ZoneOutage => "on an instance in the other zone",
@@ -122,15 +127,15 @@ fn confirm(env: &Env, config: &Config, deployment: &Deployment, plan: &Plan) -> 
         config.domain,
         humantime::format_duration(plan.within),
     ));
-    match env.ui.ask("Type the deployment's name to go on:") {
-        Some(answer) if answer == config.name.as_str() => Ok(()),
-        Some(_) => Err(Hinted::user("that is not its name; nothing was harmed", "").into()),
-        None => Err(Hinted::user(
-            "the service would go down, and there is nobody to ask; nothing was harmed",
-            "say so beforehand: `jitsi-aws ha-test --yes`",
-        )
-        .into()),
-    }
+    let question = Question {
+        deployment: config.name.as_str(),
+        before: String::new(),
+        unasked: "the service would go down, and there is nobody to ask; nothing was harmed".into(),
+        untouched: "nothing was harmed",
+        words: options.words(),
+        yes: Yes::Plain,
+    };
+    confirm::by_name(env, &question)
 }
 
 /// One line of the timeline.

@@ -18,6 +18,7 @@ use crate::{
         template::{self, Answers, CertificateAnswer},
     },
     error::Hinted,
+    invocation::{command, for_file},
 };
 
 pub(super) fn run(env: &Env, options: args::Init) -> Result<Exit> {
@@ -29,7 +30,7 @@ pub(super) fn run(env: &Env, options: args::Init) -> Result<Exit> {
     write(path, &template::render(&answers), env)?;
     env.ui.document("init", &json!({ "path": path }));
     env.ui.result(&format!("wrote {}", path.display()));
-    env.ui.next("jitsi-aws plan");
+    env.ui.next(&command("plan"));
     Ok(Exit::Done)
 }
 
@@ -65,8 +66,11 @@ impl Interview<'_> {
         }
         let count = self.problems.len();
         let what = if count == 1 { "1 answer".to_owned() } else { format!("{count} answers") };
-        let hint = "jitsi-aws init --name jitsi --region eu-central-1 --domain meet.example.org \
-            --certificate fullchain.pem --private-key privkey.pem --email ops@example.org";
+        let example = for_file(
+            "init --name jitsi --region eu-central-1 --domain meet.example.org --certificate \
+             fullchain.pem --private-key privkey.pem --email ops@example.org",
+        );
+        let hint = format!("for example `{example}`");
         Err(Hinted::user(format!("{what} cannot be used; nothing was written"), hint)
             .with(self.problems)
             .into())
@@ -169,6 +173,6 @@ fn write(path: &Path, text: &str, env: &Env) -> Result<()> {
 fn exists(path: &Path) -> Hinted {
     Hinted::user(
         format!("{} exists already", path.display()),
-        "edit it, or replace it with `jitsi-aws init --force`",
+        format!("edit it, or replace it with `{}`", command("init --force")),
     )
 }

@@ -11,6 +11,7 @@ use crate::{
     config::Region,
     deployments::{self, Deployment, Deployments},
     error::Hinted,
+    invocation::in_region,
     ui::table,
 };
 
@@ -42,6 +43,9 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// A region that everybody has.
+const EXAMPLE: &str = "eu-central-1";
+
 fn region(env: &Env) -> Result<String> {
     let given = env.global.region.clone();
     let given =
@@ -49,14 +53,14 @@ fn region(env: &Env) -> Result<String> {
     let Some(given) = given else {
         return Err(Hinted::user(
             format!("no region is named, and there is no {}", env.global.config.display()),
-            "name one: `jitsi-aws list --region eu-central-1`",
+            format!("name one: `{}`", in_region("list", EXAMPLE)),
         )
         .into());
     };
     match Region::parse(&given) {
         Ok(region) => Ok(region.as_str().to_owned()),
         Err(why) => {
-            let hint = "name another: `jitsi-aws list --region eu-central-1`";
+            let hint = format!("name another: `{}`", in_region("list", EXAMPLE));
             Err(Hinted::user(format!("the region \"{given}\" {why}"), hint).into())
         }
     }
@@ -96,7 +100,7 @@ pub(super) fn text(found: &Deployments, region: &str) -> String {
             String::new(),
             since(&other.since),
             String::new(),
-            format!("more: jitsi-aws list --region {}", other.region),
+            format!("more: `{}`", in_region("list", &other.region)),
         ]);
     }
     table(&rows)

@@ -1,6 +1,7 @@
 //! What each command does, from arguments to exit code. Commands never call an SDK themselves.
 
 mod completions;
+mod confirm;
 mod delete;
 mod foreign;
 mod ha_test;
@@ -13,16 +14,20 @@ mod session;
 mod setup;
 mod stages;
 
-use std::sync::Arc;
+use std::{sync::mpsc, thread};
 
 use anyhow::Result;
-use tokio::sync::watch;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 use crate::{
     args::{Args, Command, Global, Setup},
     aws::HttpClient,
     error::{Hinted, Report},
-    ui::{Options, Ui},
+    invocation::Invocation,
+    ui::{self, Options, Ui},
 };
 
 /// What a command did, as an exit code.
@@ -31,6 +36,8 @@ use crate::{
 pub enum Exit {
     /// Done, or nothing to do.
     Done = 0,
+    /// `plan`: something is in the way, which the user can mend.
+    Refused = 1,
     /// `plan`: there is something to do.
     Changes = 3,
     /// `probe`: no meeting can be held. `ha-test`: the deployment did not mend itself.
@@ -57,6 +64,7 @@ pub fn run(args: Args) -> u8 {
         no_color: args.global.no_color,
         verbose: args.global.verbose,
     });
+    Invocation::of(&args.global).remember();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -92,21 +100,29 @@ async fn dispatch(command: Command, env: Env) -> Result<Exit> {
     }
 }
 
-/// First Ctrl-C: start nothing new, let what runs finish. Second: stop.
+/// First Ctrl-C: start nothing new, let what runs finish; at a question, end. Second: stop.
 fn listen(ui: Ui) -> watch::Receiver<bool> {
     let (tell, stop) = watch::channel(false);
-    let tell = Arc::new(tell);
-    tokio::spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            if tell.send_replace(true) {
-                #[expect(
-                    clippy::exit,
-                    reason = "the user asked twice; every call AWS got can be found again"
-                )]
-                std::process::exit(130);
+    let (ready, listening) = mpsc::channel();
+    // On a thread of its own, because a question keeps the main one waiting for its answer.
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let Ok(runtime) = runtime else { return };
+        runtime.block_on(async {
+            let Ok(mut interrupts) = signal(SignalKind::interrupt()) else { return };
+            let _waited_for = ready.send(());
+            while interrupts.recv().await.is_some() {
+                ui.interrupted();
+                if tell.send_replace(true) {
+                    ui::end_by_interrupt();
+                }
+                ui.say(
+                    "stopping: letting calls under way finish; press Ctrl-C again to stop at once",
+                );
             }
-            ui.say("stopping: letting calls under way finish; press Ctrl-C again to stop at once");
-        }
+        });
     });
+    // Nobody listens if that failed: then Ctrl-C ends the program as it ends any.
+    let _nobody = listening.recv();
     stop
 }

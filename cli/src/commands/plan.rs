@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     args::PlanStage,
-    engine::{self, Change, Planned, Stage},
-    ui::{Mark, Style, Ui, change, drift_object, table},
+    engine::{self, Change, Key, Planned, Stage},
+    invocation::{as_admin, as_deployer, command},
+    ui::{Mark, Style, change, drift_object, table},
 };
 
 pub(super) async fn run(env: &Env, stage: Option<PlanStage>) -> Result<Exit> {
@@ -21,26 +22,59 @@ pub(super) async fn run(env: &Env, stage: Option<PlanStage>) -> Result<Exit> {
         Some(PlanStage::Lb) => &[Stage::Lb],
         Some(PlanStage::Monitoring) => &[Stage::Monitoring],
     };
+    let words = stage.map_or("plan".to_owned(), |_| format!("plan {}", stages[0].word()));
     let config = preflight::load(env, stages).await?;
     let session = Session::open(env, &config, Role::Deployer).await?;
-    let planned = engine::plan(&session.catalog, stages, &session.cx).await?;
+    let plan = async {
+        let planned = engine::plan(&session.catalog, stages, &session.cx).await?;
+        anyhow::Ok((planned, rights(&session, stages).await?))
+    };
+    let (planned, rights) = plan.await.map_err(|error| session.explain(error, &words))?;
     let todo = Todo::count(&planned);
     env.ui.document("plan", &document(&planned, &todo));
     env.ui.result(&render(env.ui.style(), &planned));
     if todo.is_empty() {
-        env.ui.say("nothing to do: everything is as it should be");
+        let running = planned.iter().any(|line| line.remark.is_some());
+        env.ui.say(if running {
+            "nothing to do: all is configured as it should be; what runs is not yet, see above"
+        } else {
+            "nothing to do: everything is as it should be"
+        });
         return Ok(Exit::Done);
     }
-    let command = stage.map_or("all", |_| stages[0].word());
-    summarize(&env.ui, &todo, command);
+    env.ui.say(&todo.to_string());
+    if todo.conflicts > 0 {
+        return Ok(Exit::Refused);
+    }
+    let setup = format!("setup {}", stage.map_or("all", |_| stages[0].word()));
+    if rights.is_empty() {
+        env.ui.next(&command(&setup));
+    } else {
+        env.ui.say(&format!(
+            "the deployer's rights change with it ({}), which `{}` does; after that:",
+            rights.join("; "),
+            as_admin("setup iam")
+        ));
+        env.ui.next(&as_deployer(&setup));
+    }
     Ok(Exit::Changes)
 }
 
-fn summarize(ui: &Ui, todo: &Todo, command: &str) {
-    ui.say(&todo.to_string());
-    if todo.conflicts == 0 {
-        ui.next(&format!("jitsi-aws setup {command}"));
-    }
+/// How the rights the deployer has for single stages differ from those it needs. They are a part of
+/// stage 00, which whoever plans another stage does not see.
+async fn rights(session: &Session, stages: &[Stage]) -> Result<Vec<String>> {
+    let policy = match stages {
+        [Stage::Instances] => Key::InstancesPolicy,
+        [Stage::Lb] => Key::LbPolicy,
+        [Stage::Monitoring] => Key::MonitoringPolicy,
+        _ => return Ok(Vec::new()),
+    };
+    let all = engine::plan(&session.catalog, &[Stage::Iam], &session.cx).await?;
+    let planned = all.into_iter().find(|line| line.key == policy);
+    let Some(Planned { change: Change::Update(drift), .. }) = planned else {
+        return Ok(Vec::new());
+    };
+    Ok(drift.iter().map(|drift| format!("{}: {}", drift.field, drift.actual)).collect())
 }
 
 /// How much there is to do.
@@ -88,12 +122,14 @@ impl std::fmt::Display for Todo {
     }
 }
 
-/// One line per resource that is not as it should be; what users will feel stands below it.
+/// One line per resource that is not as it should be; what users will feel, what to do about it and what
+/// stays for now stands below it.
 fn render(style: Style, planned: &[Planned]) -> String {
-    let mut rows = Vec::new();
+    let (mut rows, mut below) = (Vec::new(), Vec::new());
     for line in planned {
         let (mark, what) = match &line.change {
-            Change::Keep => continue,
+            Change::Keep if line.remark.is_none() => continue,
+            Change::Keep => (Mark::Waiting, "runs as it was".to_owned()),
             Change::Create => (Mark::Create, String::new()),
             Change::Delete => (Mark::Delete, line.id.clone().unwrap_or_default()),
             Change::Conflict(why) => (Mark::Failed, why.clone()),
@@ -104,13 +140,35 @@ fn render(style: Style, planned: &[Planned]) -> String {
         };
         let mark = format!(" {}", style.mark(mark));
         rows.push(vec![mark, line.key.title().to_owned(), line.name.clone(), what]);
-        if let Change::Update(drift) = &line.change {
-            for effect in drift.iter().filter_map(|drift| drift.effect.as_ref()) {
-                rows.push(vec![String::new(), String::new(), format!("users: {effect}")]);
+        below.push(remarks(line));
+    }
+    let mut text = String::new();
+    for (row, remarks) in table(&rows).lines().zip(below) {
+        text.push_str(row);
+        text.push('\n');
+        for remark in remarks {
+            text.push_str("     ");
+            text.push_str(&remark);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn remarks(line: &Planned) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let Change::Update(drift) = &line.change {
+        // Several fields may have the same effect.
+        for effect in drift.iter().filter_map(|drift| drift.effect.as_ref()) {
+            let effect = format!("users: {effect}");
+            if !remarks.contains(&effect) {
+                remarks.push(effect);
             }
         }
     }
-    table(&rows)
+    remarks.extend(line.remark.clone());
+    remarks.extend(line.hint.as_ref().map(|hint| format!("hint: {hint}")));
+    remarks
 }
 
 fn document(planned: &[Planned], todo: &Todo) -> Value {
@@ -128,6 +186,7 @@ fn document(planned: &[Planned], todo: &Todo) -> Value {
                 "resource": line.key.to_string(), "stage": line.key.stage().word(),
                 "type": line.key.title(), "name": line.name, "id": line.id,
                 "change": change, "changes": changes, "reason": reason,
+                "hint": line.hint, "remark": line.remark,
             })
         })
         .collect();

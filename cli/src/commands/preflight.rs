@@ -4,13 +4,16 @@ use std::{sync::Arc, time::SystemTime};
 
 use anyhow::Result;
 
-use super::Env;
+use super::{Env, confirm};
 use crate::{
     config::{self, Config, Files, Invalid, Loaded, Overrides},
     engine::Stage,
     error::Hinted,
+    invocation,
     resources::agent_file::AgentFile,
 };
+
+const REGION_VARIABLE: &str = "AWS_REGION";
 
 /// Loads the configuration and looks at the files `stages` will need: all problems at once.
 pub(super) async fn load(env: &Env, stages: &[Stage]) -> Result<Arc<Config>> {
@@ -19,10 +22,14 @@ pub(super) async fn load(env: &Env, stages: &[Stage]) -> Result<Arc<Config>> {
         agent: stages.contains(&Stage::Instances),
     };
     let overrides = Overrides::default()
-        .default_to("deployment", "region", "AWS_REGION", std::env::var("AWS_REGION").ok())
+        .default_to("deployment", "region", REGION_VARIABLE, std::env::var(REGION_VARIABLE).ok())
         .set("deployment", "region", "--region", env.global.region.clone());
-    let Loaded { config, warnings, .. } =
+    let Loaded { config, warnings, stood_in, .. } =
         config::load(&env.global.config, &overrides, files).map_err(refuse)?;
+    confirm::refuse_other_name(env, config.name.as_str())?;
+    if env.global.region.is_none() && stood_in.contains(&REGION_VARIABLE) {
+        invocation::region_is(config.region.as_str());
+    }
     for warning in warnings {
         env.ui.warn(&warning.to_string());
     }

@@ -13,8 +13,10 @@ use crate::{
     cx::Cx,
     engine::Entry,
     error::{Hinted, SIGN_IN},
+    invocation::{as_admin, as_deployer, aws_anywhere, deploys_to, with_other_profile},
     local::CredentialsFile,
     names::Names,
+    partition::PARTITIONS,
     recent::Recent,
     wait,
 };
@@ -41,6 +43,7 @@ pub(super) struct Session {
     pub caller: Caller,
     /// Whose credentials these are.
     pub credentials: Credentials,
+    role: Role,
 }
 
 impl Session {
@@ -48,12 +51,14 @@ impl Session {
     pub(super) async fn open(env: &Env, config: &Arc<Config>, role: Role) -> Result<Self> {
         let credentials = choose(env, config, role)?;
         let region = config.region.as_str();
+        deploys_to(region);
         let ui = env.ui.clone();
         let calls = Calls::telling(move |call| ui.call(call));
         let aws = connect(&credentials, region, env.http.clone(), calls).await?;
         let recent = recent(config);
         let caller = excused(env, &recent, || aws.caller()).await;
-        let caller = caller.map_err(|error| unusable(error, &credentials))?;
+        let caller = caller.map_err(|error| unusable(error, &credentials));
+        let caller = caller.map_err(|error| no_such_region(error, region))?;
         if role == Role::Admin {
             refuse_without_iam(&aws, &caller).await?;
         }
@@ -62,7 +67,36 @@ impl Session {
         let listener = Arc::new(move |event| ui.event(event));
         let mut cx = Cx::new(aws, Arc::clone(config), names, listener, env.stop.clone());
         cx.recent = recent;
-        Ok(Self { catalog: catalog(config), cx, caller, credentials })
+        if let Credentials::Profile(profile) = &credentials {
+            cx.profile = Some(profile.clone());
+        }
+        Ok(Self { catalog: catalog(config), cx, caller, credentials, role })
+    }
+
+    /// Says what to do about a right that is missing. The deployer's come with `setup iam`; nobody else's
+    /// do, least of all those `setup iam` itself takes. `words` are those of the command.
+    pub(super) fn explain(&self, error: anyhow::Error, words: &str) -> anyhow::Error {
+        let action = match error.downcast_ref::<AwsError>() {
+            Some(aws) if aws.is_denied() && !aws.is_denied_explicitly() => aws.denied_action(),
+            _ => return error,
+        };
+        if self.is_deployer() || error.is::<Hinted>() {
+            return error;
+        }
+        let allow = action.map(|action| format!(" or have {action} allowed")).unwrap_or_default();
+        let hint = match self.role {
+            Role::Admin => format!(
+                "use an administrator's credentials, for example `{}`,{allow}",
+                with_other_profile(words)
+            ),
+            Role::Deployer => format!(
+                "use the deployer's credentials, which `{}` makes: `{}`,{allow}",
+                as_admin("setup iam"),
+                as_deployer(words)
+            ),
+        };
+        let hint = hint.trim_end_matches(',').to_owned();
+        error.context(Hinted::user(format!("{} may not do that", self.who()), hint))
     }
 
     /// Whether these are the deployer's own credentials, who may not touch the IAM part.
@@ -172,6 +206,26 @@ fn unusable(error: anyhow::Error, credentials: &Credentials) -> anyhow::Error {
         )),
         _ => error,
     }
+}
+
+/// Nothing answers for a region that nobody has heard of: its services have no names in the DNS.
+fn no_such_region(error: anyhow::Error, region: &str) -> anyhow::Error {
+    let unanswered = error
+        .downcast_ref::<AwsError>()
+        .is_some_and(|error| error.code.is_empty() && error.fate == Fate::Unknown);
+    let known = PARTITIONS.iter().any(|partition| partition.regions.contains(&region));
+    // What is given by hand answers for every region, or for none.
+    let by_hand = std::env::var_os("AWS_ENDPOINT_URL").is_some_and(|url| !url.is_empty());
+    if !unanswered || known || by_hand {
+        return error;
+    }
+    error.context(Hinted::user(
+        format!("nothing answers for the region `{region}`, which this version does not know"),
+        format!(
+            "set [deployment] region in jitsi.toml to one of `{}`",
+            aws_anywhere("account list-regions")
+        ),
+    ))
 }
 
 /// `--profile` beats everything; the deployer's own profile beats the environment, which is the admin's.

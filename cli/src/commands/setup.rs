@@ -14,13 +14,14 @@ use crate::{
     config::Config,
     engine::{self, Stage, Summary},
     error::{Hinted, Interrupted},
+    invocation::{as_admin, as_deployer, command, with_other_profile},
     local::CredentialsFile,
     resources::load_balancer,
     ui::elapsed,
 };
 
 pub(super) async fn run(env: &Env, stage: &Setup) -> Result<Exit> {
-    let (command, stages): (&str, &[Stage]) = match stage {
+    let (word, stages): (&str, &[Stage]) = match stage {
         Setup::Iam => ("iam", &[Stage::Iam]),
         Setup::Instances => ("instances", &[Stage::Instances]),
         Setup::Lb => ("lb", &[Stage::Lb]),
@@ -34,13 +35,16 @@ pub(super) async fn run(env: &Env, stage: &Setup) -> Result<Exit> {
     // The IAM stage makes the deployer the others work as, so it is a run of its own.
     let (iam, others): (Vec<Stage>, Vec<Stage>) = stages.iter().partition(|s| **s == Stage::Iam);
     let after_iam = others.clone();
+    // What is named for later stages is looked at before the first one writes.
+    let mut ahead = stages;
     for (stages, role) in [(iam, Role::Admin), (others, Role::Deployer)] {
         if stages.is_empty() {
             continue;
         }
         let session = Session::open(env, &config, role).await?;
         let later: &[Stage] = if role == Role::Admin { &after_iam } else { &[] };
-        let done = apply(env, &session, &stages, later, command).await?;
+        let ahead = std::mem::take(&mut ahead);
+        let done = apply(env, &session, [&stages, later, ahead], word).await?;
         if role == Role::Admin && done.created + done.changed > 0 {
             // The next command knows by this that services may not have heard of it yet.
             CredentialsFile::standard()?.note_change(&session.cx.names.profile())?;
@@ -53,21 +57,22 @@ pub(super) async fn run(env: &Env, stage: &Setup) -> Result<Exit> {
     if !env.ui.json() {
         env.ui.say(&format!("{summary} in {}", elapsed(start.elapsed())));
     }
-    finish(env, &config, command, &summary, address.as_deref());
+    finish(env, &config, word, &summary, address.as_deref());
     Ok(Exit::Done)
 }
 
+/// Brings `stages` to what is asked for. What is in the way of `later` ones, and what is named for those
+/// `ahead`, is told before.
 async fn apply(
     env: &Env,
     session: &Session,
-    stages: &[Stage],
-    later: &[Stage],
-    command: &str,
+    [stages, later, ahead]: [&[Stage]; 3],
+    word: &str,
 ) -> Result<Summary> {
     if session.is_deployer() && stages.contains(&Stage::Iam) {
         return Err(Hinted::user(
             "the deployer may not change its own rights",
-            "run `jitsi-aws setup iam` with admin credentials, for example `--profile ADMIN`",
+            format!("use admin credentials, for example `{}`", with_other_profile("setup iam")),
         )
         .into());
     }
@@ -76,29 +81,29 @@ async fn apply(
     let title: Vec<String> =
         stages.iter().map(|stage| format!("{} {}", stage.number(), stage.word())).collect();
     env.ui.say(&format!("{}   {count} resources, as {}", title.join(", "), session.who()));
-    let applied = engine::apply_before(&session.catalog, stages, later, &session.cx).await;
-    applied.map_err(|error| {
+    let words = format!("setup {word}");
+    let applied = async {
+        engine::check(&session.catalog, ahead, &session.cx).await?;
+        engine::apply_before(&session.catalog, stages, later, &session.cx).await
+    };
+    applied.await.map_err(|error| {
         if error.is::<Interrupted>() {
             let again = format!(
-                "continue with `jitsi-aws setup {command}`, or undo with `jitsi-aws setup delete`"
+                "continue with `{}`, or undo with `{}`",
+                command(&words),
+                as_admin("setup delete")
             );
             return Hinted::user("stopped on request; what exists is kept", again).into();
         }
-        error
+        session.explain(error, &words)
     })
 }
 
-fn finish(
-    env: &Env,
-    config: &Arc<Config>,
-    command: &str,
-    summary: &Summary,
-    address: Option<&str>,
-) {
+fn finish(env: &Env, config: &Arc<Config>, word: &str, summary: &Summary, address: Option<&str>) {
     env.ui.document(
         "setup",
         &json!({
-            "stages": command,
+            "stages": word,
             "created": summary.created, "changed": summary.changed,
             "unchanged": summary.unchanged, "deleted": summary.deleted,
             "domain": config.domain.as_str(), "load_balancer": address,
@@ -110,10 +115,10 @@ fn finish(
         }
         env.ui.result(&load_balancer::dns_record(config, address));
     }
-    env.ui.next(match command {
-        "iam" => "jitsi-aws setup instances",
-        "instances" => "jitsi-aws setup lb",
-        "lb" => "jitsi-aws setup monitoring",
-        _ => "jitsi-aws probe",
+    env.ui.next(&match word {
+        "iam" => as_deployer("setup instances"),
+        "instances" => command("setup lb"),
+        "lb" => command("setup monitoring"),
+        _ => command("probe"),
     });
 }

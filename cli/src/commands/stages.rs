@@ -11,13 +11,15 @@ use super::{
 };
 use crate::{
     engine::{self, Change, Planned, Stage},
+    invocation::command,
     ui::{change, table},
 };
 
 pub(super) async fn run(env: &Env) -> Result<Exit> {
     let config = preflight::load(env, &[]).await?;
     let session = Session::open(env, &config, Role::Deployer).await?;
-    let planned = engine::plan(&session.catalog, &Stage::ALL, &session.cx).await?;
+    let planned = engine::plan(&session.catalog, &Stage::ALL, &session.cx).await;
+    let planned = planned.map_err(|error| session.explain(error, "setup"))?;
     let style = env.ui.style();
     let mut rows = Vec::new();
     let mut states = Vec::new();
@@ -51,11 +53,13 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
             "create": todo.create, "update": todo.update, "delete": todo.delete, "conflicts": todo.conflicts,
         }));
     }
+    let remarks: Vec<&String> = planned.iter().filter_map(|line| line.remark.as_ref()).collect();
     env.ui.document(
         "stages",
         &json!({
             "deployment": config.name.as_str(), "region": config.region.as_str(),
             "domain": config.domain.as_str(), "account": session.caller.account, "stages": states,
+            "remarks": remarks,
         }),
     );
     env.ui.result(&format!(
@@ -66,12 +70,15 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
         session.caller.account,
         table(&rows)
     ));
+    for remark in remarks {
+        env.ui.say(remark);
+    }
     match next {
-        None => env.ui.next("jitsi-aws probe"),
+        None => env.ui.next(&command("probe")),
         Some(stage) if rows.len() == 4 && stage != Stage::Iam => {
-            env.ui.next(&format!("jitsi-aws plan {}", stage.word()));
+            env.ui.next(&command(&format!("plan {}", stage.word())));
         }
-        Some(_) => env.ui.next("jitsi-aws setup all"),
+        Some(_) => env.ui.next(&command("setup all")),
     }
     Ok(Exit::Done)
 }

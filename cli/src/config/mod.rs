@@ -26,7 +26,10 @@ pub use types::{
     CertificateArn, DeploymentName, Email, HostedZoneId, ImageId, InstanceType, Region, Zone,
 };
 
-use crate::certificate::{self, CertificateFiles, Trust};
+use crate::{
+    certificate::{self, CertificateFiles, Trust},
+    invocation::command,
+};
 
 /// A deployment.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,6 +175,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The certificate's files, if [`Files`] asked for them and the mode is `import`.
     pub certificate: Option<CertificateFiles>,
+    /// Origins of the values of [`Overrides::default_to`] that stand in for what the file does not say.
+    pub stood_in: Vec<&'static str>,
 }
 
 /// A configuration that cannot be used: everything that is wrong with it.
@@ -212,7 +217,7 @@ pub fn load(path: &Path, overrides: &Overrides, files: Files) -> Result<Loaded, 
     let text = text(path)?;
     let mut table =
         settings::toml_table(&text).map_err(|problems| Invalid::problems(path, problems, ""))?;
-    overrides.lay_over(&mut table);
+    let stood_in = overrides.lay_over(&mut table);
     let base = path.parent().unwrap_or(Path::new(""));
     let (partial, mut problems, mut warnings) = read::read(&table, base);
     overrides.name_origins(&mut problems);
@@ -236,7 +241,9 @@ pub fn load(path: &Path, overrides: &Overrides, files: Files) -> Result<Loaded, 
     let and_files = if file_problems.is_empty() { "" } else { " or the files it names" };
     problems.extend(file_problems);
     match partial.config {
-        Some(config) if problems.is_empty() => Ok(Loaded { config, warnings, certificate }),
+        Some(config) if problems.is_empty() => {
+            Ok(Loaded { config, warnings, certificate, stood_in })
+        }
         _ => Err(Invalid::problems(path, problems, and_files)),
     }
 }
@@ -251,7 +258,7 @@ fn text(path: &Path) -> Result<String, Invalid> {
     fs::read_to_string(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => refuse(
             "does not exist".to_owned(),
-            "write one with `jitsi-aws init`, or name another with `--config PATH`",
+            &format!("write one with `{}`, or name another with `--config PATH`", command("init")),
         ),
         ErrorKind::InvalidData => refuse("is no UTF-8 text".to_owned(), "save it as UTF-8"),
         _ => refuse(format!("cannot be read: {error}"), "name another with `--config PATH`"),

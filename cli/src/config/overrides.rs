@@ -56,15 +56,19 @@ impl Overrides {
         self
     }
 
-    /// Writes the values into the file's table. A section that is no table stays as it is: reading
-    /// will say so.
-    pub(super) fn lay_over(&self, table: &mut Table) {
+    /// Writes the values into the file's table and tells the origins of those that stand in for what the
+    /// file does not say. A section that is no table stays as it is: reading will say so.
+    pub(super) fn lay_over(&self, table: &mut Table) -> Vec<&'static str> {
+        let mut stood_in = Vec::new();
         for given in &self.0 {
             let section = table.entry(given.section).or_insert_with(|| Table::new().into());
             let Value::Object(section) = section else { continue };
             match section.entry(given.key) {
                 Entry::Vacant(entry) => {
                     entry.insert(given.value.clone().into());
+                    if given.only_if_missing {
+                        stood_in.push(given.origin);
+                    }
                 }
                 Entry::Occupied(mut entry) if !given.only_if_missing => {
                     entry.insert(given.value.clone().into());
@@ -72,6 +76,7 @@ impl Overrides {
                 Entry::Occupied(_) => {}
             }
         }
+        stood_in
     }
 
     /// Names the flag instead of the file's key in problems with a value that came from a flag.

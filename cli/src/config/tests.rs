@@ -39,7 +39,7 @@ fn keys(problems: &[Problem]) -> Vec<&str> {
 
 #[test]
 fn four_settings_are_enough() {
-    let Loaded { config, warnings, certificate } = loaded(MINIMAL);
+    let Loaded { config, warnings, certificate, .. } = loaded(MINIMAL);
     assert_eq!(config.network.cidr.to_string(), "10.20.0.0/16");
     assert_eq!(config.network.zones, None);
     assert_eq!(config.instance.instance_type.as_str(), "t3.large");

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     Entry, Event, Found, Key, Outcome, Stage, Summary,
+    check::told_at_once,
     graph::{Direction, closure, walk},
     patience::{Patience, listed, patiently},
     plan::locate,
@@ -18,7 +19,6 @@ use super::{
 use crate::{
     aws::{AwsError, Fate, NotYet},
     cx::{Cx, missing},
-    error::Hinted,
     tags::Owner,
 };
 
@@ -117,15 +117,8 @@ async fn nothing_in_the_way(
             Err(error) => return Err(error),
         }
     }
-    if conflicts.len() > 1 {
-        return Err(Hinted::user(
-            format!("{} things are in the way; nothing was changed", conflicts.len()),
-            "remove them yourself, or choose another [deployment] name in jitsi.toml",
-        )
-        .with(conflicts.iter().map(|conflict| format!("{conflict:#}")))
-        .into());
-    }
-    conflicts.pop().map_or(Ok(seen), Err)
+    told_at_once(conflicts, "things are in the way")?;
+    Ok(seen)
 }
 
 /// Whether there is one, as it should be, and nothing to sweep.
@@ -149,7 +142,11 @@ fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// One resource: create or mend, then wait. `None`: neither there nor wanted.
 async fn converge(cx: &Cx, entry: &Entry, all: &[Found]) -> Result<Option<(String, Outcome)>> {
     let resource = &entry.resource;
-    let (id, outcome) = match entry.current(cx, all)? {
+    let current = entry.current(cx, all)?;
+    if let Some(remark) = current.as_ref().and_then(|found| found.remark.as_ref()) {
+        cx.note(&entry.key, remark);
+    }
+    let (id, outcome) = match current {
         None if !resource.wanted(cx) => return Ok(None),
         None => (create(cx, entry).await?, Outcome::Created),
         Some(found) if found.drift.is_empty() || found.owner == Owner::Borrowed => {

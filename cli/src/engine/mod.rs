@@ -2,6 +2,7 @@
 //! what exists is found by name or tag each time, and nothing here knows any AWS service.
 
 mod apply;
+mod check;
 mod delete;
 mod event;
 mod graph;
@@ -13,12 +14,20 @@ use anyhow::Result;
 use async_trait::async_trait;
 
 pub use apply::{apply, apply_before};
+pub use check::check;
 pub use delete::{Doomed, Survey, delete, inventory, occupied, survey};
 pub use event::{Event, Listener, Outcome, Summary};
 pub use key::{Key, Stage};
 pub use plan::{Change, Planned, plan};
 
-use crate::{cx::Cx, names::Names, policy::Permission, tags::Owner};
+use crate::{
+    cx::Cx,
+    error::Hinted,
+    invocation::{as_admin, command},
+    names::Names,
+    policy::Permission,
+    tags::Owner,
+};
 
 /// One row of the catalog.
 pub struct Entry {
@@ -42,6 +51,12 @@ pub trait Resource: Send + Sync {
     /// Whether the configuration asks for it at all.
     fn wanted(&self, _cx: &Cx) -> bool {
         true
+    }
+
+    /// Whether AWS has what the configuration names for it, asked before anything is written and whatever
+    /// exists. What it has not is the user's to mend: [`crate::error::Hinted`].
+    async fn check(&self, _cx: &Cx) -> Result<()> {
+        Ok(())
     }
 
     /// All that exists of it: by its name, else by our owner tag. Empty when there is none or its
@@ -83,12 +98,33 @@ pub struct Found {
     pub stale: bool,
     /// One line for a person: address range, zone, number of instances.
     pub detail: String,
+    /// Fields that AWS cannot change in place.
+    pub fixed: Vec<Fixed>,
+    /// What stays other than configured though nothing is left to do about it here, and until when.
+    pub remark: Option<String>,
+}
+
+/// A field that AWS cannot change in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// The field, as its [`Drift`] names it.
+    pub field: &'static str,
+    /// The key of `jitsi.toml` it comes from, `[network] cidr`; `None` when it comes from none.
+    pub key: Option<&'static str>,
 }
 
 impl Found {
     /// As it should be.
     pub fn new(id: impl Into<String>, owner: Owner) -> Self {
-        Self { id: id.into(), owner, drift: Vec::new(), stale: false, detail: String::new() }
+        Self {
+            id: id.into(),
+            owner,
+            drift: Vec::new(),
+            stale: false,
+            detail: String::new(),
+            fixed: Vec::new(),
+            remark: None,
+        }
     }
 
     /// Adds a line for a person.
@@ -120,6 +156,12 @@ impl Found {
         self
     }
 
+    /// Says that AWS cannot change `field` in place: where it differs, nothing is done.
+    pub fn fixed(&mut self, field: &'static str, key: Option<&'static str>) -> &mut Self {
+        self.fixed.push(Fixed { field, key });
+        self
+    }
+
     /// Whether `field` differs.
     pub fn drifted(&self, field: &str) -> bool {
         self.drift.iter().any(|drift| drift.field == field)
@@ -143,8 +185,6 @@ impl Entry {
     /// The one thing of this kind that is wanted, out of all that was found. More than one of ours
     /// is refused: nobody can tell which one the others refer to.
     fn current(&self, cx: &Cx, found: &[Found]) -> Result<Option<Found>> {
-        use crate::error::Hinted;
-
         let current = || found.iter().filter(|found| !found.stale);
         let foreign = current().find_map(|found| match &found.owner {
             Owner::Foreign(why) => Some((&found.id, why)),
@@ -161,10 +201,41 @@ impl Entry {
         if let (Some(first), Some(second)) = (&first, current().nth(1)) {
             return Err(Hinted::user(
                 format!("there are two: {} and {}", first.id, second.id),
-                "delete the one that is not in use, or start anew: `jitsi-aws setup delete` removes both",
+                format!(
+                    "delete the one that is not in use, or start anew: `{}` removes both",
+                    as_admin("setup delete")
+                ),
             )
             .into());
         }
+        if let Some(found) = first.as_ref().filter(|found| found.owner == Owner::Ours)
+            && let Some(refusal) = self.unchangeable(cx, found)
+        {
+            return Err(refusal.into());
+        }
         Ok(first)
+    }
+
+    /// Why it cannot become what the configuration asks for, and what can be done.
+    fn unchangeable(&self, cx: &Cx, found: &Found) -> Option<Hinted> {
+        let differs = |fixed: &Fixed| found.drift.iter().find(|drift| drift.field == fixed.field);
+        let (key, drift) =
+            found.fixed.iter().find_map(|fixed| Some((fixed.key, differs(fixed)?)))?;
+        let Drift { field, actual, wanted, .. } = drift;
+        let anew =
+            format!("start anew: `{}`, then `{}`", as_admin("setup delete"), command("setup all"));
+        let (asked, hint) = match key {
+            Some(key) => (
+                format!("{key} asks for {wanted}"),
+                format!("set {key} in jitsi.toml back, or {anew}"),
+            ),
+            None => (format!("it must be {wanted}"), anew),
+        };
+        let name = self.resource.name(cx);
+        let what = format!(
+            "AWS cannot change the {field} of the {} `{name}`: it is {actual}, {asked}",
+            self.key.title()
+        );
+        Some(Hinted::user(what, hint))
     }
 }

@@ -8,11 +8,11 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    Drift, Entry, Found, Key, Stage,
+    Drift, Entry, Found, Key, Stage, check,
     graph::{Direction, closure, walk},
     patience::patiently,
 };
-use crate::{cx::Cx, tags::Owner};
+use crate::{cx::Cx, error::Hinted, tags::Owner};
 
 /// What would be done to one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,10 @@ pub struct Planned {
     pub detail: String,
     /// What would be done.
     pub change: Change,
+    /// What to do about a [`Change::Conflict`].
+    pub hint: Option<String>,
+    /// What stays other than configured though nothing is to do, and until when.
+    pub remark: Option<String>,
 }
 
 /// What applying `stages` would do, in catalog order.
@@ -62,19 +66,27 @@ pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Pl
             id,
             detail,
             change,
+            hint: None,
+            remark: None,
         };
-        match entry.current(cx, all) {
+        let current = match check::refusal(entry, cx).await? {
+            Some(refusal) => Err(refusal),
+            None => entry.current(cx, all),
+        };
+        match current {
             Err(conflict) => {
-                planned.push(line(None, String::new(), Change::Conflict(format!("{conflict:#}"))));
+                let hint = conflict.downcast_ref::<Hinted>().map(|hinted| hinted.hint().to_owned());
+                let conflict = Change::Conflict(format!("{conflict:#}"));
+                planned.push(Planned { hint, ..line(None, String::new(), conflict) });
             }
             Ok(None) if entry.resource.wanted(cx) => {
                 planned.push(line(None, String::new(), Change::Create));
             }
             Ok(None) => {}
-            Ok(Some(Found { id, detail, drift, owner, .. })) => {
+            Ok(Some(Found { id, detail, drift, owner, remark, .. })) => {
                 let keep = drift.is_empty() || owner == Owner::Borrowed;
                 let change = if keep { Change::Keep } else { Change::Update(drift) };
-                planned.push(line(Some(id), detail, change));
+                planned.push(Planned { remark, ..line(Some(id), detail, change) });
             }
         }
         for stale in all.iter().filter(|found| found.stale && found.owner == Owner::Ours) {

@@ -2,7 +2,10 @@
 
 use jitsi_http::Proxy;
 
-use crate::aws::{AwsError, Fate};
+use crate::{
+    aws::{AwsError, Fate},
+    invocation::{as_admin, aws_anywhere, aws_here, quoted, region_here},
+};
 
 /// How to sign in where a plain profile or plain keys do not do: an MFA code is never asked for here.
 pub(crate) const SIGN_IN: &str = "sign in with MFA first: `aws login`, `aws sso login`, or, for a profile with `mfa_serial`, \
@@ -12,8 +15,9 @@ pub(crate) const SIGN_IN: &str = "sign in with MFA first: `aws login`, `aws sso 
 pub(super) fn of(error: &AwsError) -> Option<String> {
     if error.fate == Fate::NotSent {
         return Some(format!(
-            "check whose credentials these are with `aws sts get-caller-identity`, or name a profile: \
-                 `--profile NAME`; if they ask for an MFA code, {SIGN_IN}"
+            "check whose credentials these are with `{}`, or name a profile: `--profile NAME`; if \
+             they ask for an MFA code, {SIGN_IN}",
+            aws_anywhere("sts get-caller-identity")
         ));
     }
     if error.code.is_empty()
@@ -27,21 +31,27 @@ pub(super) fn of(error: &AwsError) -> Option<String> {
         }
         "InvalidClientTokenId" | "UnrecognizedClientException" | "AuthFailure"
         | "InvalidAccessKeyId" => {
-            "AWS does not know this access key, or the region is not enabled for the account: \
-             check with `aws sts get-caller-identity` and `aws account get-region-opt-status`; \
-             if the deployer's key was deleted, run `jitsi-aws setup iam` with admin credentials"
-                .into()
+            format!(
+                "AWS does not know this access key, or the region is not enabled for the account: \
+                 check with `{}` and `{}`; if the deployer's key was deleted, run `{}` with admin \
+                 credentials",
+                aws_anywhere("sts get-caller-identity"),
+                aws_anywhere(&format!("account get-region-opt-status --region-name {}", region_here())),
+                as_admin("setup iam")
+            )
         }
         "OptInRequired" => {
-            "the region or the service is not enabled for this account: \
-             `aws account enable-region --region-name REGION`, or choose another [deployment] region"
-                .into()
+            format!(
+                "the region or the service is not enabled for this account: `{}`, or choose another \
+                 [deployment] region",
+                aws_anywhere(&format!("account enable-region --region-name {}", region_here()))
+            )
         }
         "SignatureDoesNotMatch" | "RequestTimeTooSkewed" | "InvalidSignatureException" => {
             "either the secret key is wrong or this machine's clock is off: compare with `date -u` and `timedatectl`"
                 .into()
         }
-        _ if error.is_denied() => denied(&error.message),
+        _ if error.is_denied() => denied(error),
         "OperationNotPermitted" => {
             "AWS does not let this account make that yet, as with many new accounts: open a support case, \
              \"Account and billing\", `https://console.aws.amazon.com/support/home#/case/create`, \
@@ -49,9 +59,12 @@ pub(super) fn of(error: &AwsError) -> Option<String> {
                 .into()
         }
         code if code.ends_with("LimitExceeded") || code == "ServiceQuotaExceededException" => {
-            "a quota of the account is used up: see which with `aws service-quotas list-service-quotas`, \
-             free what is no longer needed or ask for more, then run the same command again"
-                .into()
+            format!(
+                "a quota of the account is used up: see which with `{}` (or ec2, elasticloadbalancing, \
+                 iam, s3, sns), free what is no longer needed or ask for more, then run the same command \
+                 again",
+                aws_here("service-quotas list-service-quotas --service-code vpc")
+            )
         }
         "InsufficientInstanceCapacity" | "InstanceLimitExceeded" => {
             "AWS has no such instance to give right now: run the same command again later, or choose another [instance] type"
@@ -60,9 +73,35 @@ pub(super) fn of(error: &AwsError) -> Option<String> {
         "DependencyViolation" | "ResourceInUse" | "ResourceInUseException" => {
             "something that jitsi-aws did not make still uses it: remove that, then run the same command again".into()
         }
+        "NoSuchHostedZone" | "InvalidHostedZoneId" => {
+            format!(
+                "set the hosted zone in jitsi.toml to one that `{}` shows",
+                aws_here("route53 list-hosted-zones")
+            )
+        }
+        "InvalidInstanceType" => {
+            "set [instance] type in jitsi.toml to one of the region, such as t3.large".into()
+        }
+        code if code.starts_with("InvalidAMIID") => {
+            "set [instance] image in jitsi.toml to an image of this region, or remove it".into()
+        }
+        "" if error.fate == Fate::Unknown => unreachable(),
         _ => return None,
     };
     Some(hint)
+}
+
+/// No answer came.
+fn unreachable() -> String {
+    match std::env::var("AWS_ENDPOINT_URL") {
+        Ok(url) if !url.is_empty() => format!(
+            "calls to AWS go to {url}, as AWS_ENDPOINT_URL says: see what answers there with `curl -v {}`, or unset it",
+            quoted(&url)
+        ),
+        _ => "see whether this machine reaches AWS, `curl -v https://sts.amazonaws.com`, and whether \
+              [deployment] region in jitsi.toml is a region of AWS"
+            .into(),
+    }
 }
 
 /// No answer came, and a proxy is in between.
@@ -73,20 +112,19 @@ fn no_way(proxy: &Proxy) -> String {
     )
 }
 
-/// Names the missing action when AWS does: "… is not authorized to perform: iam:CreateRole on …".
-fn denied(message: &str) -> String {
-    let action = message
-        .split("authorized to perform: ")
-        .nth(1)
-        .and_then(|rest| rest.split_whitespace().next());
-    match action {
-        Some(action) if message.contains("explicit deny") => format!(
+/// Names the missing action when AWS does.
+fn denied(error: &AwsError) -> String {
+    let iam = as_admin("setup iam");
+    match error.denied_action() {
+        Some(action) if error.is_denied_explicitly() => format!(
             "a policy refuses {action}, often because it asks for MFA: {SIGN_IN}; otherwise ask whoever made that policy"
         ),
         Some(action) => format!(
-            "allow the action {action}, or update the deployer's policies with admin credentials: `jitsi-aws setup iam`"
+            "allow the action {action}, or update the deployer's policies with admin credentials: `{iam}`"
         ),
-        None => "these credentials may not do that: update the deployer's policies with admin credentials: `jitsi-aws setup iam`".into(),
+        None => format!(
+            "these credentials may not do that: update the deployer's policies with admin credentials: `{iam}`"
+        ),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     cx::Cx,
     engine::{self, Entry, Key, Stage},
     error::Hinted,
+    invocation::command,
 };
 
 /// What there is to harm, and what to watch.
@@ -92,14 +93,17 @@ fn victim(sight: &Sight) -> Result<Victim, Hinted> {
         });
         let states: Vec<String> = states.collect();
         let what = "no instance is in service and healthy: there is nothing to fail over from";
-        let hint = "wait until the group has mended that, see `jitsi-aws setup`, or make the \
-                    instance: `jitsi-aws setup instances`";
+        let hint = format!(
+            "wait until the group has mended that, see `{}`, or make the instance: `{}`",
+            command("setup"),
+            command("setup instances")
+        );
         return Err(Hinted::user(what, hint).with(states));
     };
     if let Some((other, second)) = members().find(|(other, _)| *other != id) {
         return Err(Hinted::user(
             format!("the group is busy: {other} is {}", second.state()),
-            "wait until one instance is left, then run `jitsi-aws ha-test` again",
+            format!("wait until one instance is left, then run `{}` again", command("ha-test")),
         ));
     }
     Ok(Victim {

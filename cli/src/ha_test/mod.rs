@@ -40,6 +40,7 @@ use self::{
 use crate::{
     cx::Cx,
     error::{Hinted, Interrupted},
+    invocation::command,
     policy::Permission,
     wait,
 };
@@ -231,7 +232,7 @@ fn mail_words(plan: &Plan, alarms: &[String]) -> Vec<String> {
 fn untouched(why: &str) -> Hinted {
     Hinted::user(
         format!("nothing was harmed: the service is not well as it is; {why}"),
-        "see what is wrong with `jitsi-aws probe`",
+        format!("see what is wrong with `{}`", command("probe")),
     )
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use ssh_key::{Algorithm, LineEnding, PrivateKey, PublicKey, rand_core::OsRng};
 
 use super::{home, secret_file};
-use crate::{error::Hinted, names::Names, tags::Foreign};
+use crate::{error::Hinted, invocation::as_admin, names::Names, tags::Foreign};
 
 /// `~/.ssh/jitsi-aws-<deployment>`.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl PrivateKeyFile {
             .into()),
             Kept::Unreadable(why) => Err(Hinted::user(
                 format!("{} is not a private key in OpenSSH's format: {why}", self.path.display()),
-                "move it away, then run `jitsi-aws setup iam` again",
+                format!("move it away, then run `{}` again", as_admin("setup iam")),
             )
             .into()),
         }

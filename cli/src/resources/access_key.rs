@@ -13,6 +13,7 @@ use crate::{
     cx::Cx,
     engine::{Drift, Found, Key, Resource},
     error::Hinted,
+    invocation::as_admin,
     local::{CredentialsFile, Profile},
     names::Names,
     policy::Permission,
@@ -122,9 +123,10 @@ impl Resource for AccessKeyPair {
             Some(aws) if aws.is(&["SignatureDoesNotMatch"]) => error.context(Hinted::user(
                 "the secret access key on this machine is not the one AWS knows",
                 format!(
-                    "remove profile `{}` from {}, then run `jitsi-aws setup iam` again",
+                    "remove profile `{}` from {}, then run `{}` again",
                     cx.names.profile(),
-                    file.path().display()
+                    file.path().display(),
+                    as_admin("setup iam")
                 ),
             )),
             _ => error,

@@ -40,6 +40,13 @@ impl Resource for Alias {
         cx.config.hosted_zone.is_some()
     }
 
+    async fn check(&self, cx: &Cx) -> Result<()> {
+        match &cx.config.hosted_zone {
+            Some(zone) => route53::check(cx, zone, "[dns] hosted_zone").await,
+            None => Ok(()),
+        }
+    }
+
     /// A record has no tags: the one that leads to our load balancer is ours. Any other is in the way, before
     /// there is a load balancer, too.
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {

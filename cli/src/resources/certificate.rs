@@ -58,6 +58,22 @@ impl Resource for SiteCertificate {
         permissions
     }
 
+    async fn check(&self, cx: &Cx) -> Result<()> {
+        match &cx.config.certificate {
+            Certificate::Existing { arn } => match describe(cx, arn.as_str()).await? {
+                Some(detail) => existing::check(cx, &detail),
+                None => Err(existing::absent(cx, arn.as_str())),
+            },
+            // The zone of the site is looked at by its record.
+            Certificate::Request { hosted_zone: Some(zone) }
+                if cx.config.hosted_zone.as_ref() != Some(zone) =>
+            {
+                route53::check(cx, zone, "[certificate] hosted_zone").await
+            }
+            Certificate::Request { .. } | Certificate::Import(_) => Ok(()),
+        }
+    }
+
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
         let mut all = Vec::new();
         let ours = list::ours(cx).await?;
@@ -104,7 +120,7 @@ impl Resource for SiteCertificate {
     async fn create(&self, cx: &Cx) -> Result<String> {
         match &cx.config.certificate {
             Certificate::Import(paths) => import::import(cx, paths, None).await,
-            Certificate::Existing { arn } => Err(existing::absent(arn.as_str())),
+            Certificate::Existing { arn } => Err(existing::absent(cx, arn.as_str())),
             Certificate::Request { hosted_zone } => {
                 let arn = request::request(cx).await?;
                 cx.made(&Key::Certificate);

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use jitsi_templates::layout::{METRICS_DEPLOYMENT, METRICS_NAMESPACE};
 use serde_json::{Value, json};
 
-use super::{elbv2::dimension, monitoring::compare_document};
+use super::{difference::compare_document, elbv2::dimension};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -53,7 +53,7 @@ impl Resource for Figures {
         let actual: Value = serde_json::from_str(answer.dashboard_body().unwrap_or_default())
             .with_context(|| format!("dashboard `{name}` is no JSON"))?;
         let mut found = Found::new(&name, owner(&cx.names, &actual));
-        compare_document(&mut found, WIDGETS, actual == body(cx));
+        compare_document(&mut found, WIDGETS, &actual.to_string(), &body(cx).to_string());
         Ok(vec![found])
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_eventbridge::types::{InputTransformer, RuleState, Tag, Target};
 use serde_json::{Value, json};
 
-use super::monitoring::compare_document;
+use super::difference::compare_document;
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -187,10 +187,19 @@ impl Resource for EventRule {
         let mut found = Found::new(&name, tags::owner(&cx.names, tags));
         let state = rule.state().map_or("unknown", RuleState::as_str);
         found.compare(STATE, state, RuleState::Enabled);
-        let pattern = serde_json::from_str::<Value>(rule.event_pattern().unwrap_or_default()).ok();
-        compare_document(&mut found, PATTERN, pattern == Some(self.pattern(cx)));
+        let pattern = rule.event_pattern().unwrap_or_default();
+        // AWS keeps it as it was sent, spaces included; what is no JSON is not ours.
+        let pattern = serde_json::from_str(pattern).unwrap_or_else(|_| Value::from(pattern));
+        compare_document(&mut found, PATTERN, &pattern.to_string(), &self.pattern(cx).to_string());
         let ours = self.target(cx, &cx.id(&Key::Topic).unwrap_or_default())?;
-        compare_document(&mut found, TARGET, targets.targets().contains(&ours));
+        if !targets.targets().contains(&ours) {
+            let actual = targets.targets().iter().find(|target| target.id() == TARGET_ID);
+            let actual = actual.map(told).unwrap_or_default();
+            compare_document(&mut found, TARGET, &actual, &told(&ours));
+            if !found.drifted(TARGET) {
+                found.compare(TARGET, "with other settings", "ours");
+            }
+        }
         Ok(vec![found])
     }
 
@@ -236,6 +245,12 @@ impl Resource for EventRule {
         events.delete_rule().name(name).send().await.unless(&NOT_FOUND, &deleting)?;
         Ok(())
     }
+}
+
+/// A target in words: the mail it makes, and where that goes.
+fn told(target: &Target) -> String {
+    let text = target.input_transformer().map_or("", InputTransformer::input_template);
+    format!("{text}\nto {}", target.arn())
 }
 
 #[cfg(test)]

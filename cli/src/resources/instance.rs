@@ -18,13 +18,14 @@ use tokio::time::Instant;
 use super::{
     autoscaling::{absent, arn, group, owner},
     ec2::{filter, on_ours},
-    hopeless,
+    hopeless, running,
 };
 use crate::{
     aws::{Answer, AwsError},
     cx::Cx,
     engine::{Found, Key, Resource},
     error::Hinted,
+    invocation::command,
     names::Names,
     policy::Permission,
     wait::{self, Progress},
@@ -73,6 +74,9 @@ impl Resource for TheInstance {
             on_ours(names, &["ec2:TerminateInstances"]),
             hopeless::permission(names),
         ]
+        .into_iter()
+        .chain(running::permissions(names))
+        .collect()
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
@@ -88,6 +92,7 @@ impl Resource for TheInstance {
         let mut found =
             Found::new(self.name(cx), owner(&cx.names, &group)).detail(described.join(", "));
         found.compare(SIZE, size.map(|part| part.to_string()).join("/"), ONE);
+        found.remark = running::remark(cx, &group).await?;
         Ok(vec![found])
     }
 
@@ -308,10 +313,12 @@ fn gave_up(cx: &Cx, failed: &[&Activity]) -> Hinted {
     Hinted::ours(
         format!("no instance came into service, {} launches failed: {reason}", failed.len()),
         format!(
-            "mend that and run `jitsi-aws setup instances` again; meanwhile the group goes on trying, and \
-             `aws autoscaling describe-scaling-activities --auto-scaling-group-name {} --region {}` tells how it fares",
-            cx.names.deployment(),
-            cx.names.region()
+            "mend that and run `{}` again; meanwhile the group goes on trying, and `{}` tells how it fares",
+            command("setup instances"),
+            cx.aws_cli(&format!(
+                "autoscaling describe-scaling-activities --auto-scaling-group-name {}",
+                cx.names.deployment()
+            ))
         ),
     )
 }

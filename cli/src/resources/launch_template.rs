@@ -11,8 +11,8 @@ use super::{
     agent_file::{AgentFile, hex},
     ec2::{filter, making, on_ours, owner, tagged, tagging},
     image,
-    recipe::Recipe,
-    volume_key,
+    recipe::{Recipe, USER_DATA},
+    running, volume_key,
 };
 use crate::{
     aws::Answer,
@@ -79,7 +79,13 @@ impl Resource for Template {
             return Ok(vec![found]);
         }
         let (version, actual) = default_version(cx, id).await?;
-        found.drift = actual.drift(&expected(cx, &actual).await?);
+        let expected = expected(cx, &actual).await?;
+        found.drift = actual.drift(&expected);
+        if let Some((then, now)) = actual.moves_to(&expected)
+            && let Some(drift) = found.drift.iter_mut().find(|drift| drift.field == USER_DATA)
+        {
+            drift.effect = Some(moved(cx, then, now));
+        }
         Ok(vec![found.detail(format!("version {version}  {}  {}", actual.kind, actual.image))])
     }
 
@@ -130,15 +136,6 @@ impl Resource for Template {
             .send()
             .await
             .doing(format!("making version {new} of launch template {id} the default"))?;
-        cx.note(
-            &Key::LaunchTemplate,
-            format!(
-                "an instance that runs stays as version {base} of the launch template made it until it is \
-                 replaced: aws autoscaling start-instance-refresh --auto-scaling-group-name {} --region {}",
-                cx.names.deployment(),
-                cx.names.region()
-            ),
-        );
         Ok(())
     }
 
@@ -153,6 +150,15 @@ impl Resource for Template {
         )?;
         Ok(())
     }
+}
+
+/// What people feel of another domain. The load balancer shows the new one's certificate as soon as it has
+/// it, the instance answers to the old one as long as it lives.
+fn moved(cx: &Cx, then: &str, now: &str) -> String {
+    format!(
+        "at once nobody can meet at {then} any more, and at {now} nobody until the instance is replaced: `{}`",
+        running::replacing(cx)
+    )
 }
 
 /// The default version's number and what it says.

@@ -19,6 +19,7 @@ use crate::{
     cx::Cx,
     engine::{Found, Key, Resource, Stage},
     error::Hinted,
+    invocation::{as_admin, command},
     names::Names,
     policy::Permission,
     tag_list,
@@ -173,7 +174,11 @@ impl Resource for Alb {
                 }
                 error.context(Hinted::user(
                     "somebody protected the load balancer against deletion",
-                    "run `jitsi-aws setup lb`, which takes the protection off, then `jitsi-aws setup delete`",
+                    format!(
+                        "run `{}`, which takes the protection off, then `{}`",
+                        command("setup lb"),
+                        as_admin("setup delete")
+                    ),
                 ))
             })?;
         wait::until(cx, &Key::LoadBalancer, super::RELEASE_LIMIT, || released(cx, &found.id)).await

@@ -4,6 +4,7 @@
 mod autoscaling;
 mod bucket_contents;
 mod bucket_properties;
+mod difference;
 mod ec2;
 mod elbv2;
 mod elf;
@@ -15,6 +16,7 @@ mod recipe;
 mod role;
 mod route53;
 mod rules;
+mod running;
 mod zones;
 
 pub mod access_key;
@@ -54,19 +56,6 @@ pub mod zone_outage;
 
 use std::time::Duration;
 
-use crate::error::Hinted;
-
 // Elastic Load Balancing takes minutes to release its network interfaces after DeleteLoadBalancer,
 // and what holds them cannot be deleted until it has.
 const RELEASE_LIMIT: Duration = Duration::from_mins(15);
-
-/// The error for a field that AWS cannot change in place.
-fn immutable(what: &str, field: &str) -> anyhow::Error {
-    Hinted::user(
-        format!("the {field} of a {what} cannot be changed"),
-        format!(
-            "set {field} in jitsi.toml back, or start anew: `jitsi-aws setup delete`, then `jitsi-aws setup all`"
-        ),
-    )
-    .into()
-}

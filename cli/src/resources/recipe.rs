@@ -15,6 +15,7 @@ use aws_sdk_ec2::types::{
 };
 use aws_smithy_types::base64;
 
+use super::difference::difference;
 use crate::{
     cx::Cx,
     engine::{Drift, Stage},
@@ -40,6 +41,9 @@ pub(super) struct Recipe {
     tags: BTreeMap<String, BTreeMap<String, String>>,
     user_data: String,
 }
+
+/// What the instance does at boot: which agent it starts, with which settings.
+pub(super) const USER_DATA: &str = "user data";
 
 /// What an instance brings along, and what is therefore tagged at launch.
 const TAGGED: [ResourceType; 3] =
@@ -176,7 +180,7 @@ impl Recipe {
         let mut pairs: Vec<(&'static str, String, String)> =
             fields.map(|((field, actual), (_, wanted))| (field, actual, wanted)).collect();
         let (actual, wanted) = difference(&self.user_data, &wanted.user_data);
-        pairs.push(("user data", actual, wanted));
+        pairs.push((USER_DATA, actual, wanted));
         pairs
             .into_iter()
             .filter(|(_, actual, wanted)| actual != wanted)
@@ -189,6 +193,17 @@ impl Recipe {
                 ),
             })
             .collect()
+    }
+
+    /// The old domain and the new one, when `wanted` is for another.
+    pub(super) fn moves_to<'a>(&'a self, wanted: &'a Self) -> Option<(&'a str, &'a str)> {
+        self.domain().zip(wanted.domain()).filter(|(old, new)| old != new)
+    }
+
+    /// The site's domain among the agent's settings.
+    fn domain(&self) -> Option<&str> {
+        let (_, rest) = self.user_data.split_once("\"domain\":\"")?;
+        rest.split('"').next()
     }
 
     /// Takes over what another one says to do at boot.
@@ -239,40 +254,9 @@ impl Recipe {
     }
 }
 
-/// The first line in which two texts differ, cut to a readable length around the difference.
-fn difference(actual: &str, wanted: &str) -> (String, String) {
-    const BEFORE: usize = 24;
-    const SHOWN: usize = 64;
-    let same = actual.chars().zip(wanted.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a);
-    let before: Vec<char> = same.collect();
-    let line = before.iter().rev().take_while(|c| **c != '\n').count();
-    let start = before.len() - line.min(BEFORE);
-    let shown = |text: &str| -> String {
-        let line: String =
-            text.chars().skip(start).take_while(|c| *c != '\n').take(SHOWN).collect();
-        if line.is_empty() && actual != wanted { "no such line".to_owned() } else { line }
-    };
-    (shown(actual), shown(wanted))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn differences_are_short() {
-        let boot = |drain: u32| {
-            format!(
-                "#!/bin/sh\nconfig='{{\"deployment\":\"jitsi\",\"drain\":{drain},\"jitsi\":{{}}}}'\n"
-            )
-        };
-        let (old, new) = difference(&boot(1800), &boot(600));
-        assert_eq!(old, r#"oyment":"jitsi","drain":1800,"jitsi":{}}'"#);
-        assert_eq!(new, r#"oyment":"jitsi","drain":600,"jitsi":{}}'"#);
-        assert_eq!(difference("", "a\nb"), ("no such line".into(), "a".into()));
-        let (old, new) = difference(&boot(1), &boot(1));
-        assert_eq!(old, new);
-    }
 
     #[test]
     fn drift_is_said_by_field() {

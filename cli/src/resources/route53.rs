@@ -1,10 +1,13 @@
 //! What the DNS records share: looking one up in the configured hosted zone and changing it.
 
 use anyhow::Result;
-use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecordSet};
+use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecordSet, RrType};
 use serde_json::json;
 
-use crate::{aws::Answer, config::HostedZoneId, cx::Cx, names::Names, policy::Permission};
+use crate::{
+    aws::Answer, config::HostedZoneId, cx::Cx, error::Hinted, invocation::aws_cli, names::Names,
+    policy::Permission,
+};
 
 /// What it takes to look at records of the configured hosted zone and change those of one type;
 /// nothing where none is configured.
@@ -24,6 +27,49 @@ pub(super) fn permissions(
     ]
 }
 
+/// Whether the hosted zone that `key` of `jitsi.toml` names exists and can hold records of the site.
+pub(super) async fn check(cx: &Cx, zone: &HostedZoneId, key: &str) -> Result<()> {
+    let domain = cx.config.domain.as_str();
+    let answer = cx
+        .aws
+        .route53
+        .list_resource_record_sets()
+        .hosted_zone_id(zone.as_str())
+        .send()
+        .await
+        .unless(&["NoSuchHostedZone"], format!("looking at hosted zone {zone}"))?;
+    let hint = || {
+        // The deployer may not list them.
+        let list = aws_cli("route53 list-hosted-zones", cx.names.region(), None);
+        format!("set {key} in jitsi.toml to the zone of {domain}, one of `{list}`")
+    };
+    let Some(answer) = answer else {
+        return Err(Hinted::user(
+            format!("there is no hosted zone {zone} in this account"),
+            hint(),
+        )
+        .into());
+    };
+    // The records of the zone's own name come first (`ListResourceRecordSets`), the SOA among them.
+    let records = answer.resource_record_sets();
+    let own = records.iter().find(|record| *record.r#type() == RrType::Soa);
+    match own.map(ResourceRecordSet::name) {
+        Some(name) if !belongs(domain, name) => {
+            let name = name.trim_end_matches('.');
+            let what =
+                format!("hosted zone {zone} is of {name}, to which {domain} does not belong");
+            Err(Hinted::user(what, hint()).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a name is that of a zone or below it.
+fn belongs(name: &str, zone: &str) -> bool {
+    let (name, zone) = (name.to_ascii_lowercase(), zone.trim_end_matches('.').to_ascii_lowercase());
+    name == zone || name.strip_suffix(&zone).is_some_and(|rest| rest.ends_with('.'))
+}
+
 /// All records called `name` in a hosted zone, of whatever type.
 pub(super) async fn records(cx: &Cx, zone: &str, name: &str) -> Result<Vec<ResourceRecordSet>> {
     let answer = cx
@@ -34,7 +80,9 @@ pub(super) async fn records(cx: &Cx, zone: &str, name: &str) -> Result<Vec<Resou
         .start_record_name(name)
         .send()
         .await
-        .doing(format!("looking for {name} in hosted zone {zone}"))?;
+        .unless(&["NoSuchHostedZone"], format!("looking for {name} in hosted zone {zone}"))?;
+    // A zone that is gone has no records; before anything is written, it is looked for.
+    let Some(answer) = answer else { return Ok(Vec::new()) };
     // The zone is listed from the name on, at least a hundred records at once.
     let all = answer.resource_record_sets.into_iter();
     Ok(all.filter(|record| same_name(record.name(), name)).collect())
@@ -68,6 +116,14 @@ pub(super) fn same_name(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_holds_its_own_name_and_those_below() {
+        assert!(belongs("meet.example.org", "example.org."));
+        assert!(belongs("example.org", "Example.org"));
+        assert!(!belongs("meet.notexample.org", "example.org."));
+        assert!(!belongs("example.org", "meet.example.org."));
+    }
 
     #[test]
     fn the_last_dot_and_case_do_not_count() {

@@ -68,6 +68,14 @@ impl Resource for Subnet {
         ]
     }
 
+    /// The zones the instance type can be had in, for both at once.
+    async fn check(&self, cx: &Cx) -> Result<()> {
+        match self {
+            Self::A => zones::candidates(cx).await.map(drop),
+            Self::B => Ok(()),
+        }
+    }
+
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
         let mut pages = cx
             .aws
@@ -88,6 +96,8 @@ impl Resource for Subnet {
                 Found::new(id, owner(&cx.names, subnet.tags())).detail(format!("{zone}  {cidr}"));
             found
                 .compare(ADDRESS_RANGE, cidr, self.range(cx))
+                .fixed(ADDRESS_RANGE, Some("[network] cidr"))
+                .fixed(ZONE, Some("[network] zones"))
                 .compare(PUBLIC_ADDRESSES, subnet.map_public_ip_on_launch().unwrap_or(false), true)
                 .compare(ROUTE_TABLE, association(cx, id).await?.table(), &table);
             // In either order: a swap in jitsi.toml moves nothing.
@@ -126,9 +136,6 @@ impl Resource for Subnet {
     }
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
-        if let Some(field) = [ADDRESS_RANGE, ZONE].into_iter().find(|field| found.drifted(field)) {
-            return Err(super::immutable("subnet", field));
-        }
         if found.drifted(PUBLIC_ADDRESSES) {
             give_public_addresses(cx, &found.id).await?;
         }

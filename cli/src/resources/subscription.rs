@@ -8,6 +8,7 @@ use crate::{
     aws::Answer,
     cx::Cx,
     engine::{Found, Key, Resource},
+    invocation::command,
     names::Names,
     policy::Permission,
     tags::Owner,
@@ -84,7 +85,8 @@ impl Resource for Subscription {
             let address = &self.address;
             let text = format!(
                 "{address} gets no mail yet: somebody must open the link in the message from AWS \
-                 Notifications; after two days, `jitsi-aws setup monitoring` has it sent again"
+                 Notifications; after two days, `{}` has it sent again",
+                command("setup monitoring")
             );
             cx.note(&Key::EmailSubscription(address.clone()), text);
         }
@@ -98,11 +100,13 @@ impl Resource for FormerSubscribers {
         cx.names.deployment().to_owned()
     }
 
-    /// Asked for also where nobody is to get mail any more: then there is no `Subscription`.
+    /// Asked for also where nobody is to get mail: then there is no `Subscription`, and the first address
+    /// must not take an administrator.
     fn permissions(&self, names: &Names) -> Vec<Permission> {
+        let topic = || [names.arn("sns", names.deployment())];
         vec![
-            Permission::read(&["sns:ListSubscriptionsByTopic"])
-                .on([names.arn("sns", names.deployment())]),
+            Permission::read(&["sns:ListSubscriptionsByTopic"]).on(topic()),
+            Permission::write(&["sns:Subscribe"]).on(topic()),
             // Cannot be narrowed (Service Authorization Reference, "Amazon SNS").
             Permission::write(&["sns:Unsubscribe"]),
         ]

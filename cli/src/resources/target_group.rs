@@ -96,7 +96,9 @@ impl Resource for Targets {
         let wanted_vpc = cx.id(&Key::Vpc).unwrap_or_else(|| "our VPC".to_owned());
         found
             .compare(ADDRESS, address(group), format!("HTTPS {PORT} {PROTOCOL_VERSION}"))
+            .fixed(ADDRESS, None)
             .compare(VPC, group.vpc_id().unwrap_or_default(), wanted_vpc)
+            .fixed(VPC, None)
             .compare(HEALTH_CHECK, health_check(group), wanted_health_check())
             .compare(DEREGISTRATION_DELAY, delay, wanted_delay(cx));
         Ok(vec![found])
@@ -138,9 +140,6 @@ impl Resource for Targets {
     }
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
-        if let Some(field) = [ADDRESS, VPC].into_iter().find(|field| found.drifted(field)) {
-            return Err(super::immutable("target group", field));
-        }
         if found.drifted(HEALTH_CHECK) {
             cx.aws
                 .elbv2

@@ -80,9 +80,6 @@ impl Resource for Network {
     }
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
-        if found.drifted(ADDRESS_RANGE) {
-            return Err(super::immutable("VPC", ADDRESS_RANGE));
-        }
         enable_dns_names(cx, &found.id).await
     }
 
@@ -142,7 +139,10 @@ async fn found(cx: &Cx, vpc: &Vpc) -> Result<Found> {
     let dns = dns.enable_dns_hostnames.and_then(|value| value.value).unwrap_or(false);
     let cidr = vpc.cidr_block().unwrap_or_default();
     let mut found = Found::new(id, owner(&cx.names, vpc.tags())).detail(cidr);
-    found.compare(ADDRESS_RANGE, cidr, cx.config.network.cidr).compare(DNS_NAMES, dns, true);
+    found
+        .compare(ADDRESS_RANGE, cidr, cx.config.network.cidr)
+        .fixed(ADDRESS_RANGE, Some("[network] cidr"))
+        .compare(DNS_NAMES, dns, true);
     Ok(found)
 }
 

@@ -12,6 +12,18 @@ use crate::{aws::Answer, cx::Cx, error::Hinted};
 pub(super) async fn candidates(cx: &Cx) -> Result<Vec<String>> {
     let kind = cx.config.instance.instance_type.as_str();
     let (open, offering) = tokio::try_join!(open(cx), offering(cx, kind))?;
+    if offering.is_empty() {
+        let offered =
+            "ec2 describe-instance-type-offerings --query 'InstanceTypeOfferings[].InstanceType'";
+        return Err(Hinted::user(
+            format!("there is no instance type `{kind}` in {}", cx.names.region()),
+            format!(
+                "set [instance] type in jitsi.toml to one of `{}`, such as t3.large",
+                cx.aws_cli(offered)
+            ),
+        )
+        .into());
+    }
     let usable: Vec<String> = open.into_iter().filter(|zone| offering.contains(zone)).collect();
     if usable.len() < 2 {
         return Err(Hinted::user(

@@ -3,6 +3,7 @@
 
 mod live;
 mod progress;
+mod prompt;
 mod style;
 mod text;
 
@@ -21,6 +22,7 @@ pub(crate) use progress::{change, drift_object};
 
 use crate::{aws::Call, engine::Event, error};
 use progress::Progress;
+use prompt::Prompt;
 
 /// Version of the JSON documents and events; grows when a field changes its meaning.
 pub const SCHEMA: u32 = 1;
@@ -42,6 +44,7 @@ pub struct Ui {
     options: Options,
     style: Style,
     progress: Arc<Mutex<Progress>>,
+    prompt: Prompt,
 }
 
 impl Ui {
@@ -50,7 +53,7 @@ impl Ui {
         let live = io::stderr().is_terminal() && !options.json;
         let style = Style::detect(live && !options.no_color);
         let progress = Arc::new(Mutex::new(Progress::new(options.json, live, style)));
-        Self { options, style, progress }
+        Self { options, style, progress, prompt: Prompt::default() }
     }
 
     /// Marks and colours, for those who lay out text.
@@ -110,12 +113,13 @@ impl Ui {
         let _closed_pipe = io::stdout().write_all(bytes);
     }
 
-    /// The next command, on the last line.
+    /// The next command, on the last line; an event of its own with JSON.
     pub fn next(&self, command: &str) {
+        let event = serde_json::json!({ "event": "next", "command": command });
         if !self.options.json {
             self.say("");
-            self.say(&format!("next: {}", self.style.bold(command)));
         }
+        self.seen(&format!("next: {}", self.style.bold(command)), &event);
     }
 
     /// A failure, with its hint.
@@ -141,17 +145,35 @@ impl Ui {
         self.say(&format!("{} {text}", self.style.waiting("warning:")));
     }
 
-    /// Asks on the terminal; `None` when there is nobody to answer.
+    /// Whether somebody is there to be asked.
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && !self.options.json
+    }
+
+    /// Asks on the terminal; `None` when there is nobody to answer, or the answer is the end of the
+    /// input (Ctrl-D). Ctrl-C ends the program.
     pub fn ask(&self, question: &str) -> Option<String> {
-        if !io::stdin().is_terminal() || self.options.json {
+        if !self.can_ask() {
             return None;
         }
+        if !self.prompt.open() {
+            end_by_interrupt();
+        }
         self.with(Progress::clear);
-        let mut stderr = io::stderr();
-        write!(stderr, "{question} ").and_then(|()| stderr.flush()).ok()?;
-        let mut answer = String::new();
-        let read = io::stdin().lock().read_line(&mut answer).ok()?;
-        (read > 0).then(|| answer.trim().to_owned())
+        let answer = read_answer(question);
+        self.prompt.close();
+        if answer.is_none() {
+            self.say(""); // Ctrl-D leaves the cursor behind the question
+        }
+        answer
+    }
+
+    /// Ctrl-C was pressed. At a question the program ends: nothing was begun.
+    pub fn interrupted(&self) {
+        if self.prompt.interrupt() {
+            self.say("");
+            end_by_interrupt();
+        }
     }
 
     fn with(&self, act: impl FnOnce(&mut Progress)) {
@@ -163,4 +185,19 @@ impl Ui {
         // A reader that went away (`| head`) is no failure.
         let _closed_pipe = writeln!(io::stdout(), "{text}");
     }
+}
+
+/// `None` at the end of the input.
+fn read_answer(question: &str) -> Option<String> {
+    let mut stderr = io::stderr();
+    write!(stderr, "{question} ").and_then(|()| stderr.flush()).ok()?;
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer).ok()?;
+    (read > 0).then(|| answer.trim().to_owned())
+}
+
+/// Ends the program as Ctrl-C does: 128 and the number of its signal.
+#[expect(clippy::exit, reason = "what AWS got can be found again; a question has begun nothing")]
+pub fn end_by_interrupt() -> ! {
+    std::process::exit(130)
 }

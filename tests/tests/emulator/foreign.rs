@@ -92,7 +92,8 @@ fn keys(jitsi: &Deployment) -> Vec<Key> {
 
 /// With events and every call.
 fn run(jitsi: &Deployment, arguments: &[&str]) -> Run {
-    jitsi.run(&[arguments, &["--yes", "--json", "--verbose"]].concat())
+    let yes = format!("--yes={}", jitsi.name);
+    jitsi.run(&[arguments, &[yes.as_str(), "--json", "--verbose"]].concat())
 }
 
 /// Refused for a reason the user can mend, before anything was written; everything that was said.

@@ -78,7 +78,7 @@ fn cx(jitsi: &Deployment, sdk: &SdkConfig) -> (Cx, Calls) {
 }
 
 /// With the access key in the deployment's own profile.
-fn deployer(jitsi: &Deployment) -> SdkConfig {
+pub(crate) fn deployer(jitsi: &Deployment) -> SdkConfig {
     let profile = fs::read_to_string(jitsi.path("credentials")).unwrap();
     let value = |name: &str| {
         let mut lines = profile.lines().filter_map(|line| line.split_once(" = "));

@@ -182,7 +182,7 @@ async fn a_half_made_deployment_is_deleted_too() {
 async fn the_deployer_deletes_all_but_the_iam_part() {
     let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
     jitsi.succeed(&["setup", "all"]);
-    let refused = jitsi.run(&["setup", "delete", "--yes", "--profile", "jitsi-aws-jitsi"]);
+    let refused = jitsi.run(&["setup", "delete", "--yes=jitsi", "--profile", "jitsi-aws-jitsi"]);
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("--keep-iam"), "{}", refused.stderr);
     jitsi.succeed(&["setup", "delete", "--keep-iam"]);
@@ -202,6 +202,6 @@ async fn nothing_is_deleted_without_a_yes() {
     jitsi.succeed(&["setup", "iam"]);
     let asked = jitsi.run(&["setup", "delete"]);
     assert_eq!(asked.code, 1, "nobody is there to ask");
-    assert!(asked.stderr.contains("--yes"), "{}", asked.stderr);
+    assert!(asked.stderr.contains("`jitsi-aws setup delete --yes=jitsi`"), "{}", asked.stderr);
     assert_eq!(jitsi.succeed(&["setup", "iam"]).writes(), [], "all is still there");
 }

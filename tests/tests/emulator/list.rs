@@ -81,7 +81,8 @@ async fn a_deletion_that_finds_nothing_tells_what_there_is() {
     assert_eq!(delete.code, 0, "{told}");
     assert!(told.contains("there is no deployment \"renamed\" in eu-central-1"), "{told}");
     assert!(told.contains(" jitsi ") && !told.contains("0 left"), "{told}");
-    let delete = jitsi.succeed(&["setup", "delete"]);
+    let delete = jitsi.run(&["setup", "delete", "--yes=renamed", "--json", "--verbose"]);
+    assert_eq!(delete.code, 0, "{}", delete.stderr);
     assert_eq!(delete.writes(), []);
     assert_eq!(result(&delete)["others"]["deployments"][0]["name"], "jitsi");
     jitsi.configure(str::to_owned);

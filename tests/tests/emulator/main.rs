@@ -6,6 +6,7 @@ mod faults; // lost answers, refusals, kills: the next run goes on
 mod foreign; // whatever is somebody else's stays as it is
 mod harm; // what a failover test does, and what it may leave behind
 mod held; // an instance that tries on in vain
+mod hints; // the advice is followed
 mod images; // of which image an instance is made
 mod inputs; // what is refused before the first call
 mod interrupt; // Ctrl-C ends what was begun, and no more
@@ -14,5 +15,7 @@ mod list; // which deployments there are, and whose the files on this machine ar
 mod manners; // the whole life, several times, as AWS really answers
 mod partitions; // what the deployer knows of them is what the SDKs know
 mod privileges; // the deployer's policies allow exactly what it does
+mod prompts; // Ctrl-C and Ctrl-D at every question
 mod properties; // every property of a complete deployment, read back through the API
 mod proxy; // the only way to AWS in many companies
+mod truth; // what plan and setup say

@@ -35,6 +35,9 @@ async fn the_deployer_may_do_exactly_what_it_does() {
         jitsi.succeed(&["setup", stage]);
     }
     harm::all(&jitsi).await;
+    // The command by which the instance is replaced at a time of the operator's choosing.
+    let deployer = aws_sdk_autoscaling::Client::new(&harm::deployer(&jitsi));
+    deployer.start_instance_refresh().auto_scaling_group_name("jitsi").send().await.unwrap();
     drift::spoil(&sdk, &jitsi.account.id).await;
     jitsi.configure(|text| {
         text.replace("boss@", "chief@")

@@ -14,6 +14,7 @@ use crate::{
     cx::Cx,
     engine::Key,
     error::Hinted,
+    invocation::{self, aws_cli},
     names::Names,
     policy::Permission,
     tags,
@@ -45,7 +46,7 @@ pub(super) async fn signal(cx: &Cx, victim: &Victim, service: Service, signal: &
         .doing(&doing);
     let command = match sent {
         Ok(answer) => answer.command.and_then(|command| command.command_id).unwrap_or_default(),
-        Err(error) if error.is(&["InvalidInstanceId"]) => return Err(unmanaged(error)),
+        Err(error) if error.is(&["InvalidInstanceId"]) => return Err(unmanaged(cx, error)),
         Err(error) => return Err(error.into()),
     };
     wait::until(cx, &Key::Instance, LIMIT, || async {
@@ -61,7 +62,7 @@ pub(super) async fn signal(cx: &Cx, victim: &Victim, service: Service, signal: &
                 | CommandInvocationStatus::InProgress
                 | CommandInvocationStatus::Delayed,
             ) => Ok(Progress::Pending(format!("{doing}: {}", details(&invocation)))),
-            Some(_) => Err(failed(&doing, &invocation).into()),
+            Some(_) => Err(failed(cx, id, &doing, &invocation).into()),
         }
     })
     .await
@@ -86,24 +87,36 @@ fn details(invocation: &GetCommandInvocationOutput) -> &str {
     invocation.status_details().unwrap_or("no status")
 }
 
+/// Tells which instances Systems Manager reaches; the deployer may not ask.
+const MANAGED: &str = "ssm describe-instance-information";
+
 /// Systems Manager does not know the instance.
-fn unmanaged(error: AwsError) -> anyhow::Error {
-    let hint = "its Systems Manager agent is not connected: on Debian jitsi-agent installs it once the \
-                instance serves; see who is with `aws ssm describe-instance-information`, \
-                or kill the whole instance instead: `jitsi-aws ha-test`";
+fn unmanaged(cx: &Cx, error: AwsError) -> anyhow::Error {
+    let hint = format!(
+        "its Systems Manager agent is not connected: on Debian jitsi-agent installs it once the \
+         instance serves; see who is with `{}`, or kill the whole instance instead: `{}`",
+        aws_cli(MANAGED, cx.names.region(), None),
+        invocation::command("ha-test")
+    );
     anyhow::Error::new(error)
         .context(Hinted::user("Systems Manager cannot reach the instance", hint))
 }
 
-fn failed(doing: &str, invocation: &GetCommandInvocationOutput) -> Hinted {
+fn failed(cx: &Cx, id: &str, doing: &str, invocation: &GetCommandInvocationOutput) -> Hinted {
     let details = details(invocation);
+    let region = cx.names.region();
     let said = invocation.standard_error_content().unwrap_or_default().trim();
     let hint = match details {
         "Undeliverable" | "Delivery Timed Out" | "DeliveryTimedOut" | "Terminated" => {
-            "the Systems Manager agent on the instance did not answer: see \
-             `aws ssm describe-instance-information`, then try again"
+            format!(
+                "the Systems Manager agent on the instance did not answer: see `{}`, then try again",
+                aws_cli(MANAGED, region, None)
+            )
         }
-        _ => "see what runs there: `aws ssm start-session --target ID`, then `systemctl --failed`",
+        _ => format!(
+            "see what runs there: `{}`, then `systemctl --failed`",
+            aws_cli(&format!("ssm start-session --target {id}"), region, None)
+        ),
     };
     let why = if said.is_empty() { String::new() } else { format!(": {said}") };
     Hinted::ours(format!("{doing}: {details}{why}"), hint)

@@ -21,6 +21,7 @@ use crate::{
     cx::Cx,
     engine::{Key, Stage},
     error::Hinted,
+    invocation::as_admin,
     names::Names,
     policy::Permission,
     resources::zone_outage,
@@ -84,7 +85,8 @@ impl Experiment {
             let state = zone_outage::state(cx, &self.id).await?;
             match state.status() {
                 Some(ExperimentStatus::Running) => Ok(Progress::Ready(())),
-                status @ (None | Some(ExperimentStatus::Pending | ExperimentStatus::Initiating)) => {
+                status
+                @ (None | Some(ExperimentStatus::Pending | ExperimentStatus::Initiating)) => {
                     Ok(Progress::Pending(zone_outage::described(&self.id, status)))
                 }
                 status => Err(Hinted::ours(
@@ -93,7 +95,10 @@ impl Experiment {
                         zone_outage::described(&self.id, status),
                         state.reason().unwrap_or("AWS gives no reason")
                     ),
-                    "a right that is missing is given with admin credentials: `jitsi-aws setup iam`",
+                    format!(
+                        "a right that is missing is given with admin credentials: `{}`",
+                        as_admin("setup iam")
+                    ),
                 )
                 .into()),
             }

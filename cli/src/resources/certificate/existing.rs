@@ -13,10 +13,13 @@ use jitsi_templates::settings::Domain;
 use crate::{certificate::covers, cx::Cx, error::Hinted};
 
 /// The error for an ARN behind which ACM has nothing.
-pub(super) fn absent(arn: &str) -> Error {
+pub(super) fn absent(cx: &Cx, arn: &str) -> Error {
     Hinted::user(
         format!("there is no certificate {arn}"),
-        "set [certificate] arn in jitsi.toml to one that `aws acm list-certificates` shows",
+        format!(
+            "set [certificate] arn in jitsi.toml to one that `{}` shows",
+            cx.aws_cli("acm list-certificates")
+        ),
     )
     .into()
 }

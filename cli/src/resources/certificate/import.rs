@@ -11,7 +11,9 @@ use aws_sdk_acm::{
 };
 use jitsi_templates::settings::Problem;
 use pem::Pem;
-use x509_parser::{certificate::X509Certificate, prelude::FromDer, public_key::PublicKey};
+use x509_parser::{
+    certificate::X509Certificate, extensions::GeneralName, prelude::FromDer, public_key::PublicKey,
+};
 
 use crate::{
     aws::Answer,
@@ -94,9 +96,29 @@ pub(super) async fn compare(
         .await
         .doing(format!("reading certificate {}", found.id))?;
     let imported = der(answer.certificate().unwrap_or_default());
+    let names = imported.as_deref().map(names).unwrap_or_default();
     let actual = if imported == Some(ours) { "that of the files" } else { "another" };
     found.compare(LEAF, actual, "that of the files");
+    let covered = names.iter().any(|name| certificate::covers(name, &cx.config.domain));
+    if let Some(drift) = found.drift.iter_mut().find(|drift| drift.field == LEAF)
+        && !covered
+        && !names.is_empty()
+    {
+        let names = names.join(", ");
+        drift.effect = Some(format!("at once browsers keep out who comes by {names}"));
+    }
     Ok(found)
+}
+
+/// The host names a certificate is for.
+fn names(der: &[u8]) -> Vec<String> {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Vec::new() };
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let names = names.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    });
+    names.collect()
 }
 
 fn files(cx: &Cx, paths: &CertificatePaths) -> Result<CertificateFiles, Vec<Problem>> {

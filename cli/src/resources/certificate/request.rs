@@ -18,6 +18,7 @@ use crate::{
     cx::Cx,
     engine::{Found, Key, Stage},
     error::Hinted,
+    invocation::command,
     tag_list,
     wait::{self, Progress},
 };
@@ -146,7 +147,10 @@ pub(super) async fn issued(cx: &Cx, arn: &str, by_hand: bool) -> Result<()> {
         Err(error) if by_hand && !error.is::<crate::error::Interrupted>() => {
             Err(error.context(Hinted::user(
                 format!("the certificate for {} is not issued yet", cx.config.domain),
-                "create the record ACM looks for where the domain's DNS is kept, then run `jitsi-aws setup lb` again",
+                format!(
+                    "create the record ACM looks for where the domain's DNS is kept, then run `{}` again",
+                    command("setup lb")
+                ),
             )))
         }
         other => other,
