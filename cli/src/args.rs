@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::{
+    exit::Exit,
     ha_test::harm::{Harm, Service, UnknownService},
     invocation::quoted,
 };
@@ -23,16 +24,7 @@ pub const DEFAULT_CONFIG: &str = "jitsi.toml";
     version,
     propagate_version = true,
     arg_required_else_help = true,
-    after_help = "\
-A first deployment:
-  jitsi-aws init                 write jitsi.toml
-  jitsi-aws plan                 see what would be made
-  jitsi-aws setup all            make it
-  jitsi-aws probe                hold a meeting
-  jitsi-aws setup delete         delete it all again
-
-Exit codes: 0 done, 1 you can fix it, 2 AWS or jitsi-aws failed; `plan` gives 3 when there is something to do,
-`probe` 4 when no meeting can be held, `ha-test` 4 when the deployment did not mend itself."
+    after_help = after_help()
 )]
 pub struct Args {
     /// Options of every command.
@@ -43,8 +35,21 @@ pub struct Args {
     pub command: Command,
 }
 
+/// What stands below all of `--help`.
+fn after_help() -> String {
+    let first = "\
+A first deployment:
+  jitsi-aws init                 write jitsi.toml
+  jitsi-aws plan                 see what would be made
+  jitsi-aws setup all            make it
+  jitsi-aws probe                hold a meeting
+  jitsi-aws setup delete         delete it all again";
+    format!("{first}\n\n{}", Exit::help())
+}
+
 /// Options of every command.
 #[derive(Clone, Debug, Default, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Global {
     /// The deployment's configuration.
     #[arg(
@@ -78,9 +83,12 @@ pub struct Global {
     /// No colours (also: `NO_COLOR`).
     #[arg(long, global = true)]
     pub no_color: bool,
-    /// Say every call made to AWS.
+    /// Say every call made to AWS, and every resource that is as it should be.
     #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// Say only results, warnings and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
 }
 
 /// What to do.
@@ -184,8 +192,11 @@ pub struct Init {
     #[arg(long, value_name = "PEM", requires = "certificate")]
     pub chain: Option<PathBuf>,
     /// ARN of a certificate that is in ACM already.
-    #[arg(long, value_name = "ARN")]
+    #[arg(long, value_name = "ARN", conflicts_with = "request_certificate")]
     pub certificate_arn: Option<String>,
+    /// Have ACM issue one, once a DNS record shows that the domain is yours.
+    #[arg(long, conflicts_with = "certificate")]
+    pub request_certificate: bool,
     /// Address that gets mail when something dies; repeatable.
     #[arg(long = "email", value_name = "ADDRESS")]
     pub emails: Vec<String>,

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::aws::AwsError;
+use crate::{aws::AwsError, exit::Exit};
 
 /// Whose turn it is to mend something; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Fault {
     User,
     /// AWS or this program failed: exit code 2.
     Ours,
+    /// Nobody's: the user stopped it, exit code 130.
+    Nobodys,
 }
 
 /// An error with a hint: several things wrong at once have one line each.
@@ -39,9 +41,19 @@ impl Hinted {
         Self { fault: Fault::Ours, ..Self::user(what, hint) }
     }
 
+    /// The user asked to stop, and how to go on.
+    pub fn stopped(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { fault: Fault::Nobodys, ..Self::user(what, hint) }
+    }
+
     /// What to do; empty when there is nothing.
     pub fn hint(&self) -> &str {
         &self.hint
+    }
+
+    /// The single things that are wrong.
+    pub fn details(&self) -> &[String] {
+        &self.details
     }
 
     /// Adds the single things that are wrong.
@@ -78,7 +90,7 @@ pub struct Report {
     pub aws_code: Option<String>,
     /// What AWS support asks for.
     pub request_id: Option<String>,
-    /// 1 the user can fix it, 2 AWS or we failed.
+    /// [`Exit`]'s code.
     pub exit_code: u8,
 }
 
@@ -88,9 +100,12 @@ impl Report {
         let aws = error.downcast_ref::<AwsError>();
         let hinted = error.downcast_ref::<Hinted>();
         let known = aws.and_then(hints::of);
-        let user = match hinted {
-            Some(hinted) => hinted.fault == Fault::User,
-            None => error.is::<Interrupted>() || known.is_some(),
+        let stopped = error.is::<Interrupted>().then_some(Fault::Nobodys);
+        let exit = match stopped.or(hinted.map(|hinted| hinted.fault)) {
+            Some(Fault::Nobodys) => Exit::Stopped,
+            Some(Fault::User) => Exit::Yours,
+            None if known.is_some() => Exit::Yours,
+            Some(Fault::Ours) | None => Exit::Failed,
         };
         Self {
             what: format!("{error:#}"),
@@ -101,7 +116,7 @@ impl Report {
                 .or(known),
             aws_code: aws.map(|aws| aws.code.clone()).filter(|code| !code.is_empty()),
             request_id: aws.and_then(|aws| aws.request_id.clone()),
-            exit_code: if user { 1 } else { 2 },
+            exit_code: exit.code(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! `fd00:ec2::254` and those of containers) speak `http://` and are always asked directly.
 
 mod authorities;
+mod bounded;
 mod proxy;
 
 use aws_smithy_http_client::{
@@ -11,21 +12,22 @@ use aws_smithy_http_client::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-pub use authorities::NoAuthorities;
+pub use authorities::{NoAuthorities, check_authorities_file};
+pub use bounded::LONGEST_ANSWER;
 pub use proxy::{BadProxy, Proxy};
 
-/// HTTP for every client of the SDK. Its own `build_https` takes no proxy.
+/// HTTP for every client of the SDK. Its own `build_https` takes no proxy. Answers are bounded.
 pub fn client(proxy: Option<&Proxy>) -> Result<SharedHttpClient, NoAuthorities> {
     authorities::known()?;
     let proxy = proxy.cloned();
-    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+    Ok(bounded::bounded(Builder::new().build_with_connector_fn(move |settings, components| {
         let mut builder = through(proxy.as_ref());
         builder.set_connector_settings(settings.cloned());
         if let Some(components) = components {
             builder.set_sleep_impl(components.sleep_impl());
         }
         tls(builder)
-    }))
+    })))
 }
 
 /// One connector of its own, for requests that no client of the SDK makes.

@@ -5,15 +5,16 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
     emulator::{Account, REGION, binaries},
-    hints,
+    hints, schema,
 };
 
 /// A directory with everything `jitsi-aws` needs.
@@ -93,13 +94,25 @@ impl Deployment {
     /// # Panics
     /// When it cannot be made or written.
     pub fn write_certificate(&self, domain: &str) {
+        self.write_certificate_until(domain, None);
+    }
+
+    /// As [`Deployment::write_certificate`], with an end of its own.
+    ///
+    /// # Panics
+    /// When it cannot be made or written.
+    pub fn write_certificate_until(&self, domain: &str, end: Option<SystemTime>) {
         let authority_key = KeyPair::generate().expect("a key");
         let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority_certificate = authority.self_signed(&authority_key).expect("an authority");
         let issuer = Issuer::new(authority, authority_key);
         let key = KeyPair::generate().expect("a key");
-        let leaf = CertificateParams::new([domain.to_owned()]).expect("parameters");
+        let mut leaf = CertificateParams::new([domain.to_owned()]).expect("parameters");
+        if let Some(end) = end {
+            let since = end.duration_since(UNIX_EPOCH).expect("later than 1970");
+            leaf.not_after = date_time_ymd(1970, 1, 1) + since;
+        }
         let leaf = leaf.signed_by(&key, &issuer).expect("a certificate");
         fs::write(self.path("cert.pem"), leaf.pem()).expect("cert.pem");
         fs::write(self.path("chain.pem"), authority_certificate.pem()).expect("chain.pem");
@@ -150,14 +163,27 @@ impl Deployment {
 }
 
 impl Run {
-    /// Runs a command to its end, and checks what commands it tells to type.
+    /// Runs a command to its end, and checks what commands it tells to type; what `--json` has it print
+    /// must be as published.
     ///
     /// # Panics
-    /// When it cannot be run, or tells a command that would not do what was meant.
+    /// When it cannot be run, prints what it must not, or tells a command that would not do what was meant.
     pub fn of(command: &mut Command) -> Self {
-        let run = command.output().expect("jitsi-aws runs").into();
+        let run: Self = command.output().expect("jitsi-aws runs").into();
         hints::check(command, &run);
+        if command.get_args().take_while(|word| *word != "--").any(|word| word == "--json") {
+            run.assert_published();
+        }
         run
+    }
+
+    /// Holds what a run with `--json` printed against the published schema.
+    ///
+    /// # Panics
+    /// When it printed anything else.
+    pub fn assert_published(&self) {
+        let faults = schema::run(self.code, &self.stdout, &self.stderr);
+        assert!(faults.is_empty(), "{}\n\n{}\n{}", faults.join("\n"), self.stdout, self.stderr);
     }
 
     /// The calls to AWS, in the order they ended; of a run with `--json -v`.

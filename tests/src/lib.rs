@@ -5,5 +5,6 @@ pub mod deployment;
 pub mod emulator;
 pub mod hints;
 pub mod inventory;
+pub mod schema;
 pub mod standins;
 pub mod terminal;

@@ -41,7 +41,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts `command` with its own environment on a new terminal.
+    /// Starts `command` with its own environment on a new terminal, which calls itself `xterm` unless
+    /// `TERM` says otherwise; an empty one is not set.
     ///
     /// # Panics
     /// When the system gives no terminal, or the program cannot be run.
@@ -59,9 +60,12 @@ impl Terminal {
         let mut session = Command::new("/usr/bin/setsid");
         session.arg("--ctty").args(&line).env_clear().env("TERM", "xterm");
         for (name, value) in command.get_envs() {
-            if let Some(value) = value {
-                session.env(name, value);
-            }
+            match value {
+                // A terminal that says nothing of itself.
+                Some(value) if name == "TERM" && value.is_empty() => session.env_remove(name),
+                Some(value) => session.env(name, value),
+                None => &mut session,
+            };
         }
         if let Some(directory) = command.get_current_dir() {
             session.current_dir(directory);

@@ -127,6 +127,8 @@ const MISTAKES: &[Mistake] = &[
     ("a disk with a unit", &[("disk_gib = 20", "disk_gib = \"20 GiB\"")]),
     ("too small a disk", &[("disk_gib = 20", "disk_gib = 4")]),
     ("too long a drain", &[("\"30m\"", "\"2h\"")]),
+    ("a drain as a bare number", &[("drain = \"30m\"", "drain = 30")]),
+    ("an age as a bare number", &[("disk_gib = 20", "disk_gib = 20\nmax_age = 30")]),
     ("a drain without a unit", &[("\"30m\"", "\"30\"")]),
     ("no e-mail address", &[("ops@example.org", "ops.example.org")]),
     ("an e-mail address with a name", &[("ops@example.org", "Ops <ops@example.org>")]),

@@ -4,9 +4,11 @@ use jitsi_aws::{
     catalog::catalog,
     config::{Files, Overrides, load},
     engine::{Entry, Key, Stage},
+    exit::Exit,
 };
 
-const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/architecture.md");
+const ARCHITECTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/architecture.md");
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
 const CONFIG: &str = "[deployment]\nname = \"jitsi\"\nregion = \"eu-central-1\"\n[site]\ndomain = \"meet.example.org\"\n\
     [certificate]\nmode = \"request\"\n[monitoring]\nemails = [\"ops@example.org\"]\n";
 
@@ -15,17 +17,41 @@ fn the_graph_in_the_docs_is_the_catalogs() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), CONFIG).unwrap();
     let config = load(file.path(), &Overrides::default(), Files::default()).unwrap().config;
-    let graph = mermaid(&catalog(&config));
-    let document = std::fs::read_to_string(DOCUMENT).unwrap();
-    let start = document.find("<!-- graph").expect("the mark");
+    holds(ARCHITECTURE, "graph", &mermaid(&catalog(&config)));
+}
+
+#[test]
+fn the_exit_codes_in_the_docs_are_the_programs() {
+    let rows = Exit::ALL.map(|exit| format!("| {} | {} |\n", exit.code(), exit.meaning()));
+    holds(README, "exit codes", &format!("| exit code | means |\n|---|---|\n{}", rows.concat()));
+}
+
+/// Whether the document has `text` between its marks; writes it there when asked to.
+fn holds(path: &str, mark: &str, text: &str) {
+    let document = std::fs::read_to_string(path).unwrap();
+    let start = document.find(&format!("<!-- {mark}")).expect("the mark");
     let start = start + document[start..].find('\n').unwrap() + 1;
-    let end = document.find("<!-- /graph -->").expect("the other mark");
+    let end = document.find(&format!("<!-- /{mark} -->")).expect("the other mark");
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        let text = format!("{}{graph}{}", &document[..start], &document[end..]);
-        std::fs::write(DOCUMENT, text).unwrap();
+        let text = format!("{}{text}{}", &document[..start], &document[end..]);
+        std::fs::write(path, text).unwrap();
         return;
     }
-    assert_eq!(&document[start..end], graph, "run: UPDATE_DOCS=1 cargo test --test docs");
+    assert_eq!(&document[start..end], text, "run: UPDATE_DOCS=1 cargo test --test docs");
+}
+
+/// The report of a failover test is as published, the file beside its page too.
+#[test]
+fn a_failover_tests_report_is_as_published() {
+    let snapshot = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../cli/src/ha_test/snapshots/jitsi_aws__ha_test__report__tests__passed_json.snap"
+    );
+    let text = std::fs::read_to_string(snapshot).unwrap();
+    let report = text.splitn(3, "---\n").nth(2).expect("a snapshot");
+    let report: serde_json::Value = serde_json::from_str(report).unwrap();
+    let document = serde_json::json!({ "schema": 1, "kind": "ha-test", "result": report });
+    assert_eq!(jitsi_aws_tests::schema::document(&document), [""; 0]);
 }
 
 /// The catalog as a Mermaid flowchart, one box per stage.

@@ -4,9 +4,12 @@
 use std::error::Error as _;
 
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
-use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::codes::{self, DENIED, FORBIDDEN, NotYet};
+use super::{
+    codes::{self, DENIED, FORBIDDEN, NotYet},
+    foreign,
+};
 
 /// A call that AWS refused or never answered.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,13 @@ pub enum Fate {
 }
 
 impl AwsError {
+    /// An answer that can be read, but is not AWS's.
+    pub(super) fn not_aws(doing: &str) -> Self {
+        let message = "the answer names neither account nor user: it is not AWS's".to_owned();
+        let (doing, code) = (doing.to_owned(), String::new());
+        Self { doing, code, message, request_id: None, fate: Fate::Refused }
+    }
+
     /// Whether AWS answered with one of `codes`.
     pub fn is(&self, codes: &[&str]) -> bool {
         codes.contains(&self.code.as_str())
@@ -108,13 +118,20 @@ where
     if let SdkError::ServiceError(context) = error {
         let meta = context.err().meta();
         let status = context.raw().status();
-        let unnamed = if status.as_u16() == 403 { FORBIDDEN } else { "no error code" };
-        let code = meta.code().unwrap_or(unnamed).to_owned();
+        let empty = context.raw().body().bytes().is_some_and(<[u8]>::is_empty);
+        let code = match meta.code() {
+            Some(code) => foreign::plain(code, foreign::WORD),
+            // An answer to HEAD has no body to tell more.
+            None if status.as_u16() == 403 && empty => FORBIDDEN.to_owned(),
+            // Not in AWS's words: something else answered.
+            None => String::new(),
+        };
         // Every service has names of its own for having failed inside: `ServiceFailure`,
         // `InternalServiceFault`. What they have in common is the status.
         let fate = if codes::throttling(&code) {
             Fate::Throttled
-        } else if status.is_server_error() {
+        } else if status.is_server_error() || status.is_success() {
+            // Done, but told in words that cannot be read, is not refused either.
             Fate::Unknown
         } else {
             Fate::Refused
@@ -123,8 +140,12 @@ where
             doing,
             fate,
             code,
-            message: meta.message().unwrap_or_default().to_owned(),
-            request_id: meta.extra("aws_request_id").map(str::to_owned),
+            message: match meta.code() {
+                Some(_) => foreign::plain(meta.message().unwrap_or_default(), foreign::MESSAGE),
+                None if empty && !status.is_success() => format!("HTTP {status} without a reason"),
+                None => foreign::answer(context.raw()),
+            },
+            request_id: meta.extra("aws_request_id").map(|id| foreign::plain(id, foreign::WORD)),
         };
     }
     let (fate, message) = match error {
@@ -140,12 +161,25 @@ where
             let sent = failure.is_io() || failure.is_timeout() || other;
             (if sent { Fate::Unknown } else { Fate::NotSent }, innermost(error))
         }
-        other => (Fate::Unknown, format!("unreadable answer: {}", DisplayErrorContext(other))),
+        SdkError::ResponseError(context) => (Fate::Unknown, unreadable(context.raw(), error)),
+        _ => (Fate::Unknown, innermost(error)),
     };
     AwsError { doing, code: String::new(), message, request_id: None, fate }
 }
 
-/// The cause at the bottom of the chain, which is the one that says something.
+/// An answer that came, but not whole or not in AWS's words.
+fn unreadable<E>(raw: &Response, error: &SdkError<E, Response>) -> String
+where
+    E: std::error::Error + 'static,
+{
+    // The body is there when all of it could be read.
+    match raw.body().bytes() {
+        Some(_) => foreign::answer(raw),
+        None => format!("HTTP {}, but the answer ends early: {}", raw.status(), innermost(error)),
+    }
+}
+
+/// The cause at the bottom of the chain, which is the one that says something, as a person says it.
 fn innermost<E>(error: &SdkError<E, Response>) -> String
 where
     E: std::error::Error + 'static,
@@ -156,5 +190,5 @@ where
         text = error.to_string();
         cause = error.source();
     }
-    text
+    foreign::transport(&text)
 }

@@ -4,6 +4,7 @@ mod answer;
 mod calls;
 mod codes;
 mod endpoint;
+mod foreign;
 mod session;
 
 pub use answer::{Answer, AwsError, Fate};

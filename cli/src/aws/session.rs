@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jitsi_http::{NoAuthorities, Proxy};
 
 use super::{Answer, AwsError, Calls, endpoint};
-use crate::error::Hinted;
+use crate::{error::Hinted, local};
 
 /// The HTTP client under every SDK client: the seam at which tests inject faults.
 pub type HttpClient = SharedHttpClient;
@@ -88,6 +88,7 @@ pub async fn connect(
     http: Option<HttpClient>,
     calls: Calls,
 ) -> Result<Aws> {
+    local::check_shared_files()?;
     let http = if let Some(http) = http {
         http
     } else {
@@ -181,10 +182,12 @@ impl Aws {
 
     /// Asks AWS whose credentials these are.
     pub async fn caller(&self) -> Result<Caller> {
-        let answer = self.sts.get_caller_identity().send().await.doing("asking AWS who we are")?;
-        Ok(Caller {
-            account: answer.account.unwrap_or_default(),
-            arn: answer.arn.unwrap_or_default(),
-        })
+        const DOING: &str = "asking AWS who we are";
+        let answer = self.sts.get_caller_identity().send().await.doing(DOING)?;
+        match (answer.account, answer.arn) {
+            (Some(account), Some(arn)) => Ok(Caller { account, arn }),
+            // Something in AWS's place may well answer with nothing.
+            _ => Err(AwsError::not_aws(DOING).into()),
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Reads certificates out of PEM files, and writes them as ACM wants them.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use pem::{EncodeConfig, LineEnding, Pem};
 use x509_parser::certificate::X509Certificate;
 
 use super::{File, Findings, parse};
+use crate::input_file;
 
 /// The certificates of both files in the order they stand, in DER; the leaf first, none twice.
 pub(super) struct Certificates(Vec<(File, Vec<u8>)>);
@@ -69,11 +70,11 @@ fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, String> {
 
 /// Everything between BEGIN and END lines of a file.
 pub(super) fn blocks(path: &Path) -> Result<Vec<Pem>, String> {
-    let bytes = fs::read(path).map_err(|error| match error.kind() {
+    let bytes = input_file::read(path, input_file::TEXT).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => "does not exist".to_owned(),
         io::ErrorKind::PermissionDenied => "cannot be read: permission denied".to_owned(),
         io::ErrorKind::IsADirectory => "is a directory".to_owned(),
-        _ => format!("cannot be read: {error}"),
+        _ => format!("cannot be read: {}", input_file::why(&error)),
     })?;
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return Err(

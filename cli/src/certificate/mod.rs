@@ -24,7 +24,7 @@ pub use leaf::covers;
 use crate::config::CertificatePaths;
 
 /// Below this a certificate is worth a warning: most authorities ask for renewal 30 days ahead.
-const EXPIRES_SOON: Duration = Duration::from_hours(30 * 24);
+pub(crate) const EXPIRES_SOON: Duration = Duration::from_hours(30 * 24);
 
 /// A certificate ready for ACM's import: leaf and chain apart, as `ImportCertificate` wants them.
 #[derive(Clone, Debug)]

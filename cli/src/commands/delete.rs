@@ -58,6 +58,7 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
     if stages.contains(&Stage::Instances) {
         leftovers::delete_volumes(&session.cx).await?;
     }
+    env.ui.busy("looking again whether anything is left");
     let left = look_again(&session, stages).await?;
     if left.is_empty() && !foreign.is_empty() {
         return Err(foreign::kept(summary.deleted, foreign).into());
@@ -185,7 +186,7 @@ async fn look_again(session: &Session, stages: &[Stage]) -> Result<Vec<String>> 
 fn again(session: &Session, error: anyhow::Error, options: &args::Delete) -> anyhow::Error {
     if error.is::<Interrupted>() {
         let hint = format!("delete the rest with `{}`", command(&words(options)));
-        return Hinted::user("stopped on request; some of it is gone", hint).into();
+        return Hinted::stopped("stopped on request; some of it is gone", hint).into();
     }
     session.explain(error, &words(options))
 }

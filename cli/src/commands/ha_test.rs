@@ -140,7 +140,7 @@ fn confirm(
 
 /// One line of the timeline.
 fn happened(ui: &Ui, line: &Line) {
-    let style = ui.style();
+    let style = ui.progress_style();
     let text = match line.tone {
         Tone::Good => style.done(&line.text),
         Tone::Bad => style.failed(&line.text),

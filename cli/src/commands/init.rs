@@ -40,27 +40,39 @@ struct Interview<'a> {
     problems: Vec<String>,
 }
 
+/// What somebody said about the certificate.
+enum Named {
+    File(PathBuf),
+    Arn(CertificateArn),
+    Request,
+}
+
 impl Interview<'_> {
     fn hold(mut self, options: args::Init) -> Result<Answers> {
-        let name = self.answer("--name", options.name, "Deployment name", DeploymentName::parse);
+        let name =
+            self.answer("--name", options.name, "Deployment name:", DeploymentName::parse)?;
         let region = self.answer(
             "--region",
             self.env.global.region.clone().or_else(|| std::env::var("AWS_REGION").ok()),
-            "AWS region, for example eu-central-1",
+            "AWS region, for example eu-central-1:",
             Region::parse,
-        );
+        )?;
         let domain =
-            self.answer("--domain", options.domain, "Host name people will type", Domain::parse);
-        let certificate = self.certificate(
-            options.certificate_arn,
-            options.certificate,
-            options.private_key,
-            options.chain,
-            region.as_ref(),
-        );
-        let emails = self.emails(options.emails);
-        if let (Some(name), Some(region), Some(domain), Some(certificate), Some(emails), true) =
-            (name, region, domain, certificate, emails, self.problems.is_empty())
+            self.answer("--domain", options.domain, "Host name people will type:", Domain::parse)?;
+        let certificate = if options.request_certificate {
+            Some(CertificateAnswer::Request { hosted_zone: None })
+        } else {
+            self.certificate(
+                options.certificate_arn,
+                options.certificate,
+                options.private_key,
+                options.chain,
+                region.as_ref(),
+            )?
+        };
+        let emails = self.emails(options.emails)?;
+        if let (Some(name), Some(region), Some(domain), Some(certificate), true) =
+            (name, region, domain, certificate, self.problems.is_empty())
         {
             return Ok(Answers { name, region, domain, certificate, emails });
         }
@@ -83,72 +95,138 @@ impl Interview<'_> {
         private_key: Option<PathBuf>,
         chain: Option<PathBuf>,
         region: Option<&Region>,
-    ) -> Option<CertificateAnswer> {
+    ) -> Result<Option<CertificateAnswer>> {
         let parse = |text: &str| CertificateArn::parse(text, region);
-        if arn.is_some() {
-            let arn = self.answer("--certificate-arn", arn, "", parse)?;
-            return Some(CertificateAnswer::Existing { arn });
-        }
-        if let (Some(certificate), Some(private_key)) = (certificate, private_key) {
-            return Some(CertificateAnswer::Import { certificate, private_key, chain });
-        }
-        let question = "Certificate: a PEM file, or the ARN of one in ACM";
-        let path = |text: &str| match text {
-            "" => Err("is empty; name a PEM file or an ARN".to_owned()),
-            text => Ok(PathBuf::from(text)),
+        let named = match (arn, certificate) {
+            (Some(arn), _) => {
+                let question = "ARN of a certificate in ACM:";
+                self.answer("--certificate-arn", Some(arn), question, parse)?.map(Named::Arn)
+            }
+            (None, Some(path)) => Some(Named::File(path)),
+            (None, None) => {
+                let question = "Certificate: a PEM file, the ARN of one in ACM, or `request` to have ACM issue one:";
+                self.answer("--certificate", None, question, |text| match text {
+                    "request" => Ok(Named::Request),
+                    arn if arn.starts_with("arn:") => parse(arn).map(Named::Arn),
+                    file => path(file).map(Named::File),
+                })?
+            }
         };
-        let given = self.answer("--certificate", None, question, path)?;
-        if let Some(arn) = given.to_str().filter(|text| text.starts_with("arn:")) {
-            let arn = self.answer("--certificate-arn", Some(arn.to_owned()), "", parse)?;
-            return Some(CertificateAnswer::Existing { arn });
+        Ok(match named {
+            None => None,
+            Some(Named::Arn(arn)) => Some(CertificateAnswer::Existing { arn }),
+            Some(Named::Request) => Some(CertificateAnswer::Request { hosted_zone: None }),
+            Some(Named::File(certificate)) => {
+                let private_key = match private_key {
+                    Some(given) => Some(given),
+                    None => {
+                        self.answer("--private-key", None, "Its private key, a PEM file:", path)?
+                    }
+                };
+                private_key.map(|private_key| CertificateAnswer::Import {
+                    certificate: self.placed(&certificate),
+                    private_key: self.placed(&private_key),
+                    chain: chain.map(|chain| self.placed(&chain)),
+                })
+            }
+        })
+    }
+
+    /// The path as the file shall have it: relative to itself where that leads to it. One that leads
+    /// nowhere yet is told of: the file may still come.
+    fn placed(&self, path: &Path) -> PathBuf {
+        let base = self.env.global.config.parent().unwrap_or(Path::new(""));
+        if base.join(path).exists() {
+            return path.to_owned();
         }
-        let private_key =
-            self.answer("--private-key", None, "Its private key, a PEM file", path)?;
-        Some(CertificateAnswer::Import { certificate: given, private_key, chain: None })
+        match path.canonicalize() {
+            Ok(found) => found,
+            Err(_) => {
+                let shown = path.display();
+                let plan = command("plan");
+                self.env.ui.warn(&format!("{shown} does not exist yet; `{plan}` needs it"));
+                path.to_owned()
+            }
+        }
     }
 
     /// No mail is an answer too.
-    fn emails(&mut self, given: Vec<String>) -> Option<Vec<Email>> {
-        let given = if given.is_empty() {
-            let question = "Who gets mail when something dies? Addresses, separated by blanks:";
-            let answer = self.env.ui.ask(question).unwrap_or_default();
-            answer.split_whitespace().map(str::to_owned).collect()
+    fn emails(&mut self, given: Vec<String>) -> Result<Vec<Email>> {
+        let given = if given.is_empty() && self.env.ui.can_ask() {
+            let question = "Who gets mail when something dies? Addresses, separated by blanks or commas; nothing for nobody:";
+            vec![self.env.ui.ask(question).ok_or_else(ended)?]
         } else {
             given
         };
-        given
-            .into_iter()
-            .map(|address| self.answer("--email", Some(address), "", Email::parse))
-            .collect()
+        let addresses = given.iter().flat_map(|line| line.split([',', ';', ' ', '\t']));
+        let mut emails: Vec<Email> = Vec::new();
+        for address in addresses.map(str::trim).filter(|address| !address.is_empty()) {
+            let question = "Instead of that (nothing: leave it out):";
+            // Empty stands for none.
+            let parse = |text: &str| match text {
+                "" => Ok(None),
+                text => Email::parse(text).map(Some),
+            };
+            let email = self.answer("--email", Some(address.to_owned()), question, parse)?;
+            let Some(Some(email)) = email else { continue };
+            if !emails.iter().any(|known| known.as_str().eq_ignore_ascii_case(email.as_str())) {
+                emails.push(email);
+            }
+        }
+        Ok(emails)
     }
 
-    /// A flag's value, or the answer to `question`, asked again until it can be used.
+    /// A flag's value, or the answer to `question`, which is asked again until it can be used. `None`
+    /// when there is no usable one and nobody to ask: that is noted.
     fn answer<T>(
         &mut self,
         flag: &str,
         given: Option<String>,
         question: &str,
         parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let given_by_flag = given.is_some();
-        let mut answer = given.or_else(|| self.env.ui.ask(&format!("{question}:")));
+    ) -> Result<Option<T>> {
+        let ui = &self.env.ui;
+        let mut answer = given;
         loop {
-            let Some(text) = answer else {
-                self.problems.push(format!("{flag}: is missing"));
-                return None;
+            let wrong = match answer.as_deref().map(str::trim) {
+                None if ui.can_ask() => None,
+                None => Some(format!("{flag}: is missing")),
+                Some(text) => match parse(text) {
+                    Ok(value) => return Ok(Some(value)),
+                    Err(reason) if ui.can_ask() => {
+                        ui.say(&format!("  {text}: {reason}"));
+                        None
+                    }
+                    Err(reason) => Some(format!("{flag} {text}: {reason}")),
+                },
             };
-            match parse(&text) {
-                Ok(value) => return Some(value),
-                Err(reason) if given_by_flag => {
-                    self.problems.push(format!("{flag} {text}: {reason}"));
-                    return None;
-                }
-                Err(reason) => {
-                    self.env.ui.say(&format!("  {text}: {reason}"));
-                    answer = self.env.ui.ask(&format!("{question}:"));
-                }
+            if let Some(problem) = wrong {
+                self.problems.push(problem);
+                return Ok(None);
             }
+            answer = Some(ui.ask(question).ok_or_else(ended)?);
         }
+    }
+}
+
+/// Ctrl-D instead of an answer.
+fn ended() -> Hinted {
+    Hinted::user(
+        "the answers ended before all was asked; nothing was written",
+        format!("run `{}` again", command("init")),
+    )
+}
+
+/// A path as a person types it.
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err("is empty; name a PEM file, an ARN, or type `request`".to_owned());
+    }
+    let Some(rest) = text.strip_prefix('~') else { return Ok(PathBuf::from(text)) };
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+    match (home, rest.strip_prefix('/')) {
+        (Some(home), Some(below)) => Ok(home.join(below)),
+        _ => Err("begins with ~, which stands for no directory here; write the whole path".into()),
     }
 }
 

@@ -14,7 +14,7 @@ mod session;
 mod setup;
 mod stages;
 
-use std::{sync::mpsc, thread};
+use std::{sync::mpsc, thread, time::Duration};
 
 use anyhow::Result;
 use tokio::{
@@ -26,23 +26,11 @@ use crate::{
     args::{Args, Command, Global, Setup},
     aws::HttpClient,
     error::{Hinted, Report},
+    exit::Exit,
     invocation::Invocation,
     ui::{self, Options, Ui},
+    wait,
 };
-
-/// What a command did, as an exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Done, or nothing to do.
-    Done = 0,
-    /// `plan`: something is in the way, which the user can mend.
-    Refused = 1,
-    /// `plan`: there is something to do.
-    Changes = 3,
-    /// `probe`: no meeting can be held. `ha-test`: the deployment did not mend itself.
-    Unhealthy = 4,
-}
 
 /// What a command works with.
 #[derive(Clone)]
@@ -63,25 +51,37 @@ pub fn run(args: Args) -> u8 {
         json: args.global.json,
         no_color: args.global.no_color,
         verbose: args.global.verbose,
+        quiet: args.global.quiet,
     });
     Invocation::of(&args.global).remember();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             ui.error(&Hinted::ours(format!("starting: {error}"), "").into());
-            return 2;
+            return ui.close(Exit::Failed.code());
         }
     };
     let result = runtime.block_on(async {
+        tokio::spawn(speak(ui.clone()));
         let env = Env { global: args.global, ui: ui.clone(), http: None, stop: listen(ui.clone()) };
         dispatch(args.command, env).await
     });
-    match result {
-        Ok(exit) => exit as u8,
+    let code = match result {
+        Ok(exit) => exit.code(),
         Err(error) => {
             ui.error(&error);
             Report::of(&error).exit_code
         }
+    };
+    ui.close(code)
+}
+
+/// Lets the printer look at the clock, so that nobody waits in silence.
+async fn speak(ui: Ui) {
+    let mut ticks = wait::every(Duration::from_millis(500));
+    loop {
+        ticks.tick().await;
+        ui.tick();
     }
 }
 
@@ -95,9 +95,19 @@ async fn dispatch(command: Command, env: Env) -> Result<Exit> {
         Command::List => list::run(&env).await,
         Command::Probe(options) => probe::run(&env, &options).await,
         Command::HaTest(options) => ha_test::run(&env, &options).await,
-        Command::Completions { shell } => Ok(completions::completions(&env, shell)),
+        Command::Completions { shell } => completions::completions(&env, shell),
         Command::Man => completions::man(&env),
     }
+}
+
+/// What is said, as JSON too, when there is no time for more.
+fn at_once(ui: &Ui) {
+    let stopped = Hinted::stopped(
+        "stopped at once; what AWS was asked for last may have been done",
+        "run the same command again: it looks at what exists and goes on",
+    );
+    ui.error(&stopped.into());
+    ui.close(Exit::Stopped.code());
 }
 
 /// First Ctrl-C: start nothing new, let what runs finish; at a question, end. Second: stop.
@@ -114,6 +124,7 @@ fn listen(ui: Ui) -> watch::Receiver<bool> {
             while interrupts.recv().await.is_some() {
                 ui.interrupted();
                 if tell.send_replace(true) {
+                    at_once(&ui);
                     ui::end_by_interrupt();
                 }
                 ui.say(

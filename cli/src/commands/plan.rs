@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     args::PlanStage,
+    config::Config,
     engine::{self, Change, Key, Planned, Stage},
     invocation::{as_admin, as_deployer, command},
     ui::{Mark, Style, change, drift_object, table},
@@ -32,7 +33,8 @@ pub(super) async fn run(env: &Env, stage: Option<PlanStage>) -> Result<Exit> {
     let (planned, rights) = plan.await.map_err(|error| session.explain(error, &words))?;
     let todo = Todo::count(&planned);
     env.ui.document("plan", &document(&planned, &todo));
-    env.ui.result(&render(env.ui.style(), &planned));
+    let cost = cost(&config, &planned).map(|cost| format!("\n{cost}\n")).unwrap_or_default();
+    env.ui.result(&format!("{}{cost}", render(env.ui.style(), &planned)));
     if todo.is_empty() {
         let running = planned.iter().any(|line| line.remark.is_some());
         env.ui.say(if running {
@@ -44,7 +46,7 @@ pub(super) async fn run(env: &Env, stage: Option<PlanStage>) -> Result<Exit> {
     }
     env.ui.say(&todo.to_string());
     if todo.conflicts > 0 {
-        return Ok(Exit::Refused);
+        return Ok(Exit::Yours);
     }
     let setup = format!("setup {}", stage.map_or("all", |_| stages[0].word()));
     if rights.is_empty() {
@@ -75,6 +77,28 @@ async fn rights(session: &Session, stages: &[Stage]) -> Result<Vec<String>> {
         return Ok(Vec::new());
     };
     Ok(drift.iter().map(|drift| format!("{}: {}", drift.field, drift.actual)).collect())
+}
+
+/// What of the things that would be made costs by the hour. Prices differ from region to region and change, so
+/// the only figure is the one the documents explain.
+fn cost(config: &Config, planned: &[Planned]) -> Option<String> {
+    let makes =
+        |key: &Key| planned.iter().any(|line| line.key == *key && line.change == Change::Create);
+    let mut paid = Vec::new();
+    if makes(&Key::AutoScalingGroup) {
+        let instance = &config.instance;
+        paid.push(format!("a {} with {} GiB", instance.instance_type, instance.disk_gib));
+        paid.push("its public address".to_owned());
+    }
+    if makes(&Key::LoadBalancer) {
+        paid.push("a load balancer with two public addresses".to_owned());
+    }
+    let last = paid.pop()?;
+    let all = if paid.is_empty() { last } else { format!("{} and {last}", paid.join(", ")) };
+    Some(format!(
+        "cost: {all}, by the hour, and traffic; with t3.large in Frankfurt about 110 USD a month before traffic. \
+         Yours: https://calculator.aws"
+    ))
 }
 
 /// How much there is to do.
@@ -130,7 +154,7 @@ fn render(style: Style, planned: &[Planned]) -> String {
         let (mark, what) = match &line.change {
             Change::Keep if line.remark.is_none() => continue,
             Change::Keep => (Mark::Waiting, "runs as it was".to_owned()),
-            Change::Create => (Mark::Create, String::new()),
+            Change::Create => (Mark::Create, line.detail.clone()),
             Change::Delete => (Mark::Delete, line.id.clone().unwrap_or_default()),
             Change::Conflict(why) => (Mark::Failed, why.clone()),
             Change::Update(drift) => {
@@ -184,7 +208,7 @@ fn document(planned: &[Planned], todo: &Todo) -> Value {
             };
             json!({
                 "resource": line.key.to_string(), "stage": line.key.stage().word(),
-                "type": line.key.title(), "name": line.name, "id": line.id,
+                "type": line.key.title(), "name": line.name, "id": line.id, "detail": line.detail,
                 "change": change, "changes": changes, "reason": reason,
                 "hint": line.hint, "remark": line.remark,
             })

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use anyhow::Result;
+use jitsi_http::NoAuthorities;
 
 use super::{Env, confirm};
 use crate::{
@@ -17,6 +18,8 @@ const REGION_VARIABLE: &str = "AWS_REGION";
 
 /// Loads the configuration and looks at the files `stages` will need: all problems at once.
 pub(super) async fn load(env: &Env, stages: &[Stage]) -> Result<Arc<Config>> {
+    let readable = jitsi_http::check_authorities_file();
+    readable.map_err(|none| Hinted::user(none.to_string(), NoAuthorities::HINT))?;
     let files = Files {
         certificate: stages.contains(&Stage::Lb).then(SystemTime::now),
         agent: stages.contains(&Stage::Instances),

@@ -1,6 +1,6 @@
 //! `probe`: hold a meeting from here, the user's whole way.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use jitsi_templates::settings::Authentication;
@@ -13,7 +13,11 @@ use super::{
 use crate::{
     args,
     config::Config,
+    engine::{self, Stage},
     error::Hinted,
+    invocation::command,
+    resources::load_balancer,
+    site_record::SiteRecord,
     ui::{Mark, Ui, elapsed},
     visitor,
 };
@@ -31,10 +35,37 @@ pub(super) async fn run(env: &Env, options: &args::Probe) -> Result<Exit> {
     target.udp_blocked = options.udp_blocked;
     let prober = Prober::new(target)
         .map_err(|failure| Hinted::user(failure.to_string(), "check --connect-to HOST:PORT"))?;
-    let report = prober.hold_meeting(&mut Narrator { ui: env.ui.clone() }).await;
+    let mut report = prober.hold_meeting(&mut Narrator { ui: env.ui.clone() }).await;
+    if report.failed_step == Some(StepName::Resolve) {
+        let address = address(env, &config).await;
+        report.hint = Some(before_dns(&config, address.as_deref()));
+    }
     env.ui.document("probe", &report);
     env.ui.result(&verdict(&config, &report));
     Ok(if report.held() { Exit::Done } else { Exit::Unhealthy })
+}
+
+/// The load balancer's name in the DNS; `None` when it cannot be learned, for whatever reason: the probe
+/// itself takes no credentials.
+async fn address(env: &Env, config: &Arc<Config>) -> Option<String> {
+    let session = Session::open(env, config, Role::Deployer).await.ok()?;
+    engine::plan(&session.catalog, &[Stage::Lb], &session.cx).await.ok()?;
+    load_balancer::dns_name(&session.cx).await.ok()
+}
+
+/// What to do where the DNS knows nothing of the domain.
+fn before_dns(config: &Config, address: Option<&str>) -> String {
+    let Some(address) = address else {
+        let setup = command("setup lb");
+        return format!(
+            "the DNS does not know the domain (yet); `{setup}` prints the record it needs"
+        );
+    };
+    let record = SiteRecord::new(config, address);
+    let create = if record.by_hand() { "create this DNS record" } else { "the DNS record is" };
+    let remark = record.remark().map(|remark| format!("{remark}\n")).unwrap_or_default();
+    let probe = command(&format!("probe --connect-to {address}:443"));
+    format!("{create}:\n{}\n{remark}until it is known everywhere: `{probe}`", record.line())
 }
 
 /// Says each step as it ends.
@@ -46,12 +77,12 @@ impl Observer for Narrator {
     fn started(&mut self, _step: StepName) {}
 
     fn finished(&mut self, step: &Step, failure: Option<&Failure>) {
-        let style = self.ui.style();
+        let style = self.ui.progress_style();
         let mark = style.mark(if failure.is_some() { Mark::Failed } else { Mark::Done });
         let took = elapsed(Duration::from_secs_f64(step.took_ms.max(0.0) / 1000.0));
         let line =
             format!(" {mark} {:<20} {}  {}", step.name.to_string(), step.detail, style.dim(&took));
-        self.ui.say(&line);
+        self.ui.remark(&line);
     }
 }
 
@@ -67,4 +98,23 @@ fn verdict(config: &Config, report: &Report) -> String {
         text.push_str(hint);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Files, Overrides, load};
+
+    #[test]
+    fn before_the_dns_knows_it_the_record_and_a_way_round_are_offered() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "[deployment]\nname = \"jitsi\"\nregion = \"eu-central-1\"\n[site]\n\
+                    domain = \"meet.example.org\"\n[certificate]\nmode = \"request\"\n";
+        std::fs::write(file.path(), text).unwrap();
+        let config = load(file.path(), &Overrides::default(), Files::default()).unwrap().config;
+        let told = before_dns(&config, Some("jitsi-1.elb.amazonaws.com"));
+        assert!(told.contains("\nmeet.example.org. CNAME jitsi-1.elb.amazonaws.com.\n"), "{told}");
+        assert!(told.contains("probe --connect-to jitsi-1.elb.amazonaws.com:443`"), "{told}");
+        assert!(before_dns(&config, None).contains("`jitsi-aws setup lb` prints the record"));
+    }
 }

@@ -56,6 +56,7 @@ impl Session {
         let calls = Calls::telling(move |call| ui.call(call));
         let aws = connect(&credentials, region, env.http.clone(), calls).await?;
         let recent = recent(config);
+        env.ui.busy("asking AWS who we are");
         let caller = excused(env, &recent, || aws.caller()).await;
         let caller = caller.map_err(|error| unusable(error, &credentials));
         let caller = caller.map_err(|error| no_such_region(error, region))?;
@@ -63,6 +64,7 @@ impl Session {
             refuse_without_iam(&aws, &caller).await?;
         }
         let names = Names::new(config.name.as_str(), region, &caller.account);
+        env.ui.busy(&format!("looking for what exists in {region}"));
         let ui = env.ui.clone();
         let listener = Arc::new(move |event| ui.event(event));
         let mut cx = Cx::new(aws, Arc::clone(config), names, listener, env.stop.clone());

@@ -17,6 +17,7 @@ use crate::{
     invocation::{as_admin, as_deployer, command, with_other_profile},
     local::CredentialsFile,
     resources::load_balancer,
+    site_record::SiteRecord,
     ui::elapsed,
 };
 
@@ -55,7 +56,7 @@ pub(super) async fn run(env: &Env, stage: &Setup) -> Result<Exit> {
         }
     }
     if !env.ui.json() {
-        env.ui.say(&format!("{summary} in {}", elapsed(start.elapsed())));
+        env.ui.remark(&format!("{summary} in {}", elapsed(start.elapsed())));
     }
     finish(env, &config, word, &summary, address.as_deref());
     Ok(Exit::Done)
@@ -76,30 +77,39 @@ async fn apply(
         )
         .into());
     }
-    let of_stages = |entry: &&engine::Entry| stages.contains(&entry.key.stage());
+    let of_stages = |entry: &&engine::Entry| {
+        stages.contains(&entry.key.stage()) && entry.resource.wanted(&session.cx)
+    };
     let count = session.catalog.iter().filter(of_stages).count();
     let title: Vec<String> =
         stages.iter().map(|stage| format!("{} {}", stage.number(), stage.word())).collect();
-    env.ui.say(&format!("{}   {count} resources, as {}", title.join(", "), session.who()));
+    env.ui.remark(&format!("{}   {count} resources, as {}", title.join(", "), session.who()));
     let words = format!("setup {word}");
     let applied = async {
         engine::check(&session.catalog, ahead, &session.cx).await?;
         engine::apply_before(&session.catalog, stages, later, &session.cx).await
     };
-    applied.await.map_err(|error| {
+    let applied = applied.await;
+    env.ui.unchanged();
+    applied.map_err(|error| {
         if error.is::<Interrupted>() {
             let again = format!(
                 "continue with `{}`, or undo with `{}`",
                 command(&words),
                 as_admin("setup delete")
             );
-            return Hinted::user("stopped on request; what exists is kept", again).into();
+            // What a wait had to tell is still true: a DNS record to be made by hand.
+            let told = error.downcast_ref::<Hinted>().map(Hinted::details).unwrap_or_default();
+            return Hinted::stopped("stopped on request; what exists is kept", again)
+                .with(told.to_vec())
+                .into();
         }
         session.explain(error, &words)
     })
 }
 
 fn finish(env: &Env, config: &Arc<Config>, word: &str, summary: &Summary, address: Option<&str>) {
+    let record = address.map(|address| SiteRecord::new(config, address));
     env.ui.document(
         "setup",
         &json!({
@@ -107,13 +117,17 @@ fn finish(env: &Env, config: &Arc<Config>, word: &str, summary: &Summary, addres
             "created": summary.created, "changed": summary.changed,
             "unchanged": summary.unchanged, "deleted": summary.deleted,
             "domain": config.domain.as_str(), "load_balancer": address,
+            "dns": record.as_ref().map(SiteRecord::document),
         }),
     );
-    if let Some(address) = address {
-        if !env.ui.json() {
+    if let Some(record) = record {
+        if record.by_hand() && !env.ui.json() {
             env.ui.say("the DNS record people need, unless it is there already:");
         }
-        env.ui.result(&load_balancer::dns_record(config, address));
+        env.ui.result(&record.line());
+        if let Some(remark) = record.remark() {
+            env.ui.say(&remark);
+        }
     }
     env.ui.next(&match word {
         "iam" => as_deployer("setup instances"),

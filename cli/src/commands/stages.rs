@@ -12,8 +12,79 @@ use super::{
 use crate::{
     engine::{self, Change, Planned, Stage},
     invocation::command,
-    ui::{change, table},
+    ui::{Style, change, table},
 };
+
+/// What can be said of a stage in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Everything is as it should be, and will be for a while.
+    Ready,
+    /// Everything is as it should be, but something runs out.
+    Expiring,
+    /// Something differs, or is there no longer wanted.
+    Drift,
+    /// Something is missing.
+    HalfMade,
+    /// Nothing of the deployment's own is there.
+    NotMade,
+    /// Something is in the way that is not ours to change.
+    Conflict,
+}
+
+impl State {
+    fn of(lines: &[&Planned], todo: &Todo, exists: usize) -> Self {
+        if todo.conflicts > 0 {
+            Self::Conflict
+        } else if todo.is_empty() {
+            let expires = lines.iter().any(|line| line.expiring.is_some());
+            if expires { Self::Expiring } else { Self::Ready }
+        } else if exists == 0 {
+            Self::NotMade
+        } else if todo.create > 0 {
+            Self::HalfMade
+        } else {
+            Self::Drift
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Expiring => "expiring",
+            Self::Drift => "drift",
+            Self::HalfMade => "half made",
+            Self::NotMade => "not made",
+            Self::Conflict => "conflict",
+        }
+    }
+
+    fn painted(self, style: Style) -> String {
+        match self {
+            Self::Ready => style.done(self.word()),
+            Self::NotMade => style.dim(self.word()),
+            Self::Conflict => style.failed(self.word()),
+            Self::Expiring | Self::Drift | Self::HalfMade => style.waiting(self.word()),
+        }
+    }
+}
+
+/// The first thing that makes it so, else how many.
+fn detail(style: Style, state: State, lines: &[&Planned], todo: &Todo, exists: usize) -> String {
+    let first = lines.iter().find_map(|line| match (state, &line.change) {
+        (State::Conflict, Change::Conflict(why)) => Some(why.clone()),
+        (State::Drift, Change::Update(drift)) => {
+            Some(format!("{}: {}", line.key.title(), change(style, drift.first()?)))
+        }
+        (State::Expiring, _) => line.expiring.clone(),
+        _ => None,
+    });
+    first.unwrap_or_else(|| match state {
+        State::Ready | State::Expiring if exists == 1 => "1 resource".to_owned(),
+        State::Ready | State::Expiring => format!("{exists} resources"),
+        _ => todo.to_string(),
+    })
+}
 
 pub(super) async fn run(env: &Env) -> Result<Exit> {
     let config = preflight::load(env, &[]).await?;
@@ -27,23 +98,11 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
     for stage in Stage::ALL {
         let lines: Vec<&Planned> = planned.iter().filter(|l| l.key.stage() == stage).collect();
         let todo = Todo::count(lines.iter().copied());
-        let exists = lines.iter().filter(|line| line.id.is_some()).count();
-        let first_drift = lines.iter().find_map(|line| match &line.change {
-            Change::Update(drift) => {
-                Some(format!("{}: {}", line.key.title(), change(style, drift.first()?)))
-            }
-            Change::Conflict(why) => Some(why.clone()),
-            _ => None,
-        });
-        let (state, painted, detail) = if todo.is_empty() {
-            ("ready", style.done("ready"), format!("{exists} resources"))
-        } else if exists == 0 {
-            ("not made", style.dim("not made"), todo.to_string())
-        } else if let Some(drift) = first_drift {
-            ("drift", style.waiting("drift"), drift)
-        } else {
-            ("half made", style.waiting("half made"), todo.to_string())
-        };
+        let exists = lines.iter().filter(|line| line.id.is_some() && !line.borrowed).count();
+        let state = State::of(&lines, &todo, exists);
+        let detail = detail(style, state, &lines, &todo, exists);
+        let painted = state.painted(style);
+        let state = state.word();
         if state != "ready" && next.is_none() {
             next = Some(stage);
         }
@@ -81,4 +140,58 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
         Some(_) => env.ui.next(&command("setup all")),
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Drift, Key};
+
+    fn line(key: Key, id: Option<&str>, change: Change) -> Planned {
+        Planned {
+            key,
+            name: "x".into(),
+            id: id.map(str::to_owned),
+            detail: String::new(),
+            borrowed: false,
+            expiring: None,
+            change,
+        }
+    }
+
+    fn state(lines: &[Planned]) -> &'static str {
+        let lines: Vec<&Planned> = lines.iter().collect();
+        let exists = lines.iter().filter(|line| line.id.is_some() && !line.borrowed).count();
+        State::of(&lines, &Todo::count(lines.iter().copied()), exists).word()
+    }
+
+    #[test]
+    fn each_word_means_one_thing() {
+        let drift = || {
+            Change::Update(vec![Drift {
+                field: "size",
+                actual: "1".into(),
+                wanted: "2".into(),
+                effect: None,
+            }])
+        };
+        let made = || line(Key::DeployerUser, Some("user"), Change::Keep);
+        let absent = || line(Key::KeyPair, None, Change::Create);
+        let borrowed = Planned {
+            borrowed: true,
+            ..line(Key::AutoScalingServiceRole, Some("role"), Change::Keep)
+        };
+        let expiring = Planned {
+            expiring: Some("soon".into()),
+            ..line(Key::Certificate, Some("arn"), Change::Keep)
+        };
+        assert_eq!(state(&[made()]), "ready");
+        assert_eq!(state(&[borrowed.clone(), absent()]), "not made");
+        assert_eq!(state(&[made(), absent()]), "half made");
+        assert_eq!(state(&[made(), line(Key::KeyPair, Some("key"), drift())]), "drift");
+        assert_eq!(state(&[made(), line(Key::KeyPair, Some("key"), Change::Delete)]), "drift");
+        assert_eq!(state(&[made(), expiring]), "expiring");
+        let theirs = line(Key::KeyPair, None, Change::Conflict("not ours".into()));
+        assert_eq!(state(&[made(), theirs]), "conflict");
+    }
 }

@@ -9,6 +9,7 @@ use std::{
 use jitsi_templates::settings::Problem;
 
 use super::Architecture;
+use crate::input_file;
 
 /// The program itself, or the one for `architecture` in a directory.
 pub(super) fn file(path: PathBuf, architecture: Architecture) -> PathBuf {
@@ -34,7 +35,7 @@ pub(super) fn missing(path: &Path, architecture: Architecture) -> Option<Problem
         Err(error) if error.kind() == ErrorKind::NotFound => {
             format!("does not exist; `scripts/build-agent {}` makes it", architecture.machine())
         }
-        Err(error) => format!("cannot be read: {error}"),
+        Err(error) => format!("cannot be read: {}", input_file::why(&error)),
     };
     Some(Problem::with_value("agent.binary", &path.display().to_string().into(), reason))
 }

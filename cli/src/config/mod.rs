@@ -10,7 +10,7 @@ pub mod template;
 mod types;
 
 use std::{
-    fmt, fs,
+    fmt,
     io::ErrorKind,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -28,6 +28,7 @@ pub use types::{
 
 use crate::{
     certificate::{self, CertificateFiles, Trust},
+    input_file,
     invocation::command,
 };
 
@@ -255,13 +256,16 @@ fn text(path: &Path) -> Result<String, Invalid> {
         problems: Vec::new(),
         hint: hint.to_owned(),
     };
-    fs::read_to_string(path).map_err(|error| match error.kind() {
+    input_file::read_text(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => refuse(
             "does not exist".to_owned(),
             &format!("write one with `{}`, or name another with `--config PATH`", command("init")),
         ),
         ErrorKind::InvalidData => refuse("is no UTF-8 text".to_owned(), "save it as UTF-8"),
-        _ => refuse(format!("cannot be read: {error}"), "name another with `--config PATH`"),
+        _ => refuse(
+            format!("cannot be read: {}", input_file::why(&error)),
+            "name another with `--config PATH`",
+        ),
     })
 }
 

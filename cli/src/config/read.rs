@@ -82,7 +82,7 @@ fn config(root: &mut Section<'_>, base: &Path, warnings: &Warnings) -> Partial {
     let network = root.section("network", |table| network(table, region.as_ref(), warnings));
     let instance = root.section("instance", |table| instance(table, warnings));
     let drain =
-        root.section("meetings", |table| table.or("drain", DEFAULT_DRAIN, duration(DRAIN_LIMIT)));
+        root.section("meetings", |table| table.or("drain", DEFAULT_DRAIN, time(DRAIN_LIMIT)));
     let emails = root.section("monitoring", |table| emails(table, warnings));
     let kind = instance.as_ref().map_or("", |instance| instance.instance_type.as_str());
     let architecture = Architecture::of(kind);
@@ -289,10 +289,29 @@ fn instance(table: &mut Section<'_>, warnings: &Warnings) -> Option<Instance> {
     Some(Instance { instance_type: instance_type?, image, disk_gib, max_age })
 }
 
+/// A time with its unit. A bare number, in quotes or not, is refused: some would mean minutes.
+fn time(limit: Duration) -> impl Fn(&Value) -> Result<Duration, String> {
+    move |value| {
+        let digits = match value {
+            Value::Number(number) => Some(number.to_string()),
+            Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() => {
+                Some(text.clone())
+            }
+            _ => None,
+        };
+        match digits {
+            Some(number) => Err(format!(
+                "has no unit; write \"{number}s\" for seconds, \"{number}m\" for minutes or \"{number}h\" for hours"
+            )),
+            None => duration(limit)(value),
+        }
+    }
+}
+
 /// What Auto Scaling takes as the maximum lifetime of an instance (`MaxInstanceLifetime`).
 fn max_age(value: &Value) -> Result<Duration, String> {
     const DAYS: [Duration; 2] = [Duration::from_hours(24), Duration::from_hours(365 * 24)];
-    let age = duration(DAYS[1])(value)?;
+    let age = time(DAYS[1])(value)?;
     if age < DAYS[0] {
         return Err("is too short; at least \"1d\" (AWS renews no instance more often)".into());
     }

@@ -243,7 +243,10 @@ pub(super) async fn report(
             cx.tell(Event::Finished { key, name, id, outcome, took: start.elapsed() });
             Ok(())
         }
-        Ok(None) => Ok(()),
+        Ok(None) => {
+            cx.tell(Event::Passed { key, name });
+            Ok(())
+        }
         Err(error) => {
             cx.tell(Event::Failed { key, name, took: start.elapsed() });
             Err(error)

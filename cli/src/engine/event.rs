@@ -34,6 +34,13 @@ pub enum Event {
         /// How long it took.
         took: Duration,
     },
+    /// A resource is neither there nor wanted: there was nothing to do.
+    Passed {
+        /// Which.
+        key: Key,
+        /// Its name.
+        name: String,
+    },
     /// A resource failed; the run starts nothing new.
     Failed {
         /// Which.

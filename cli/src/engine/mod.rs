@@ -53,6 +53,11 @@ pub trait Resource: Send + Sync {
         true
     }
 
+    /// What is asked for, in a few words with its values, for whoever reads a plan.
+    fn intent(&self, _cx: &Cx) -> String {
+        String::new()
+    }
+
     /// Whether AWS has what the configuration names for it, asked before anything is written and whatever
     /// exists. What it has not is the user's to mend: [`crate::error::Hinted`].
     async fn check(&self, _cx: &Cx) -> Result<()> {
@@ -98,6 +103,8 @@ pub struct Found {
     pub stale: bool,
     /// One line for a person: address range, zone, number of instances.
     pub detail: String,
+    /// What will go wrong soon, though nothing differs: a certificate that expires.
+    pub expiring: Option<String>,
     /// Fields that AWS cannot change in place.
     pub fixed: Vec<Fixed>,
     /// What stays other than configured though nothing is left to do about it here, and until when.
@@ -122,6 +129,7 @@ impl Found {
             drift: Vec::new(),
             stale: false,
             detail: String::new(),
+            expiring: None,
             fixed: Vec::new(),
             remark: None,
         }

@@ -38,8 +38,12 @@ pub struct Planned {
     pub name: String,
     /// Its id, when it exists.
     pub id: Option<String>,
-    /// One line about it, when it exists.
+    /// One line about it as it is, or as it would be made.
     pub detail: String,
+    /// Whether it exists and belongs to the account, whatever becomes of the deployment.
+    pub borrowed: bool,
+    /// What will go wrong soon, though nothing differs.
+    pub expiring: Option<String>,
     /// What would be done.
     pub change: Change,
     /// What to do about a [`Change::Conflict`].
@@ -65,6 +69,8 @@ pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Pl
             name: entry.resource.name(cx),
             id,
             detail,
+            borrowed: false,
+            expiring: None,
             change,
             hint: None,
             remark: None,
@@ -80,13 +86,15 @@ pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Pl
                 planned.push(Planned { hint, ..line(None, String::new(), conflict) });
             }
             Ok(None) if entry.resource.wanted(cx) => {
-                planned.push(line(None, String::new(), Change::Create));
+                planned.push(line(None, entry.resource.intent(cx), Change::Create));
             }
             Ok(None) => {}
-            Ok(Some(Found { id, detail, drift, owner, remark, .. })) => {
-                let keep = drift.is_empty() || owner == Owner::Borrowed;
+            Ok(Some(Found { id, detail, drift, owner, expiring, remark, .. })) => {
+                let borrowed = owner == Owner::Borrowed;
+                let keep = drift.is_empty() || borrowed;
                 let change = if keep { Change::Keep } else { Change::Update(drift) };
-                planned.push(Planned { remark, ..line(Some(id), detail, change) });
+                let line = line(Some(id), detail, change);
+                planned.push(Planned { borrowed, expiring, remark, ..line });
             }
         }
         for stale in all.iter().filter(|found| found.stale && found.owner == Owner::Ours) {

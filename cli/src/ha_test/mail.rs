@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::error::Hinted;
+use crate::{error::Hinted, input_file};
 
 /// A maildir, and the messages already looked at. A reader that moves a message from `new` to `cur`
 /// keeps the part of its name before the colon (<https://cr.yp.to/proto/maildir.html>).
@@ -39,12 +39,13 @@ impl Maildir {
     /// The subject of a new message that names one of `words`, if there is one.
     pub async fn find(&mut self, words: &[String]) -> io::Result<Option<String>> {
         for (name, path) in self.unread().await? {
-            let text = match tokio::fs::metadata(&path).await {
-                Ok(file) if file.len() > LARGEST => String::new(),
-                Ok(_) => String::from_utf8_lossy(&tokio::fs::read(&path).await?).into_owned(),
+            let text = match input_file::read(&path, LARGEST) {
+                Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                 // Moved by its reader between the two calls: the next look finds it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+                // Too large or no file at all: none of ours.
+                Err(_) => String::new(),
             };
             self.known.insert(name);
             if let Some(subject) = names(&text, words) {

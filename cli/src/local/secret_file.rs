@@ -10,6 +10,8 @@ use std::{
 use anyhow::{Context, Result};
 use tempfile::NamedTempFile;
 
+use crate::{error::Hinted, input_file};
+
 const OWNER_ONLY: u32 = 0o600;
 const OWNER_ONLY_DIRECTORY: u32 = 0o700;
 
@@ -54,11 +56,19 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 
 /// Reads a file; `None` when there is none.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match input_file::read(path, input_file::TEXT) {
         Ok(contents) => Ok(Some(contents)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+        Err(error) => Err(unreadable(path, &error).into()),
     }
+}
+
+/// A file that is there and cannot be used.
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Hinted {
+    Hinted::user(
+        format!("{} cannot be read: {}", path.display(), input_file::why(error)),
+        "mend it or move it away, or name another one where a variable of the environment names it",
+    )
 }
 
 /// Keeps other runs of this program from writing into the directory of `path` until dropped.

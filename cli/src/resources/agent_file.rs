@@ -11,6 +11,7 @@ use super::elf::Program;
 use crate::{
     config::{Architecture, Config, Debian, ImageChoice},
     error::Hinted,
+    input_file,
 };
 
 /// The agent, as it will lie in the bucket.
@@ -32,9 +33,13 @@ impl AgentFile {
             Some(ImageChoice::Newest(release)) => release.glibc(),
             Some(ImageChoice::Id(_)) => OLDEST_GLIBC,
         };
-        let bytes = tokio::fs::read(path).await.map_err(|error| {
+        let from = path.clone();
+        let read = move || input_file::read(&from, input_file::PROGRAM);
+        let read = tokio::task::spawn_blocking(read).await;
+        let bytes = read.unwrap_or_else(|ended| Err(ended.into())).map_err(|error| {
+            let why = input_file::why(&error);
             Hinted::user(
-                format!("the agent `{}` cannot be read: {error}", path.display()),
+                format!("the agent `{}` cannot be read: {why}", path.display()),
                 "build it with `scripts/build-agent`, or set [agent] binary in jitsi.toml to it",
             )
         })?;

@@ -49,6 +49,15 @@ impl Resource for Group {
         cx.names.deployment().to_owned()
     }
 
+    fn intent(&self, cx: &Cx) -> String {
+        let instance = &cx.config.instance;
+        let renewed = match instance.max_age {
+            Some(age) => format!(", renewed after {}", humantime::format_duration(age)),
+            None => String::new(),
+        };
+        format!("one {} in either zone{renewed}", instance.instance_type)
+    }
+
     fn permissions(&self, names: &Names) -> Vec<Permission> {
         let ec2 = |kind: &str| names.arn("ec2", &format!("{kind}/*"));
         vec![

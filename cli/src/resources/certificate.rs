@@ -6,6 +6,8 @@ mod import;
 mod list;
 mod request;
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_acm::{
@@ -17,6 +19,7 @@ use self::list::{NOT_FOUND, describe};
 use super::route53;
 use crate::{
     aws::Answer,
+    certificate,
     config::{Certificate, HostedZoneId},
     cx::Cx,
     engine::{Found, Key, Resource},
@@ -56,6 +59,14 @@ impl Resource for SiteCertificate {
         ];
         permissions.extend(route53::permissions(names, self.zone.as_ref(), "CNAME"));
         permissions
+    }
+
+    fn intent(&self, cx: &Cx) -> String {
+        match &cx.config.certificate {
+            Certificate::Import(paths) => format!("imported from {}", paths.certificate.display()),
+            Certificate::Existing { arn } => arn.to_string(),
+            Certificate::Request { .. } => "issued by ACM".to_owned(),
+        }
     }
 
     async fn check(&self, cx: &Cx) -> Result<()> {
@@ -100,7 +111,9 @@ impl Resource for SiteCertificate {
                     && let Some(detail) = describe(cx, arn).await?
                 {
                     let told = told("existing", detail.status(), detail.not_after());
-                    all.push(Found::new(arn, Owner::Borrowed).detail(told));
+                    let mut found = Found::new(arn, Owner::Borrowed).detail(told);
+                    found.expiring = expiring(detail.r#type(), detail.not_after());
+                    all.push(found);
                 }
             }
             Certificate::Request { hosted_zone } => {
@@ -187,11 +200,33 @@ fn found(summary: &CertificateSummary) -> Found {
         Some(CertificateType::Imported) => "imported",
         _ => "requested",
     };
-    Found::new(summary.certificate_arn().unwrap_or_default(), Owner::Ours).detail(told(
-        origin,
-        summary.status(),
-        summary.not_after(),
-    ))
+    let told = told(origin, summary.status(), summary.not_after());
+    let arn = summary.certificate_arn().unwrap_or_default();
+    let mut found = Found::new(arn, Owner::Ours).detail(told);
+    found.expiring = expiring(summary.r#type(), summary.not_after());
+    found
+}
+
+/// What to do about a certificate that runs out soon. ACM renews its own 60 days ahead (ACM user guide,
+/// "Managed certificate renewal"): one that is old by now is not renewed at all.
+fn expiring(kind: Option<&CertificateType>, until: Option<&DateTime>) -> Option<String> {
+    let until = u64::try_from(until?.secs()).ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let left = Duration::from_secs(until).saturating_sub(now);
+    if left >= certificate::EXPIRES_SOON {
+        return None;
+    }
+    let days = left.as_secs() / Duration::from_hours(24).as_secs();
+    let when = match days {
+        0 => "in less than a day".to_owned(),
+        1 => "in 1 day".to_owned(),
+        days => format!("in {days} days"),
+    };
+    let what = match kind {
+        Some(CertificateType::Imported) => "import a new one",
+        _ => "ACM renews it only while its validation record stands in the DNS",
+    };
+    Some(format!("the certificate expires {when}: {what}"))
 }
 
 /// "imported, ISSUED, until 2027-01-31".

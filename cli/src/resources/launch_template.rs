@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     aws::Answer,
-    config::{Architecture, ImageChoice},
+    config::{Architecture, Debian, ImageChoice},
     cx::Cx,
     engine::{Found, Key, Resource},
     names::Names,
@@ -30,6 +30,16 @@ pub struct Template;
 impl Resource for Template {
     fn name(&self, cx: &Cx) -> String {
         cx.names.deployment().to_owned()
+    }
+
+    fn intent(&self, cx: &Cx) -> String {
+        let instance = &cx.config.instance;
+        let image = match &instance.image {
+            None => format!("the newest {}", Debian::ALL[0]),
+            Some(ImageChoice::Newest(release)) => format!("the newest {release}"),
+            Some(ImageChoice::Id(id)) => id.to_string(),
+        };
+        format!("{}, {image}, {} GiB gp3, encrypted", instance.instance_type, instance.disk_gib)
     }
 
     fn permissions(&self, names: &Names) -> Vec<Permission> {

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     aws::Answer,
-    config::Config,
     cx::Cx,
     engine::{Found, Key, Resource, Stage},
     error::Hinted,
@@ -51,6 +50,10 @@ const ACTIVE_LIMIT: Duration = Duration::from_mins(15);
 impl Resource for Alb {
     fn name(&self, cx: &Cx) -> String {
         cx.names.deployment().to_owned()
+    }
+
+    fn intent(&self, cx: &Cx) -> String {
+        format!("https://{}", cx.config.domain)
     }
 
     fn permissions(&self, names: &Names) -> Vec<Permission> {
@@ -193,16 +196,6 @@ impl Resource for Alb {
 pub async fn dns_name(cx: &Cx) -> Result<String> {
     let arn = cx.need(&Key::LoadBalancer)?;
     describe(cx, &arn).await?.dns_name.context("AWS named no DNS name for the load balancer")
-}
-
-/// How the domain leads to the load balancer, whose name in the DNS is `address`: the record to
-/// create, as a line of a zone file, or what was done already.
-pub fn dns_record(config: &Config, address: &str) -> String {
-    let domain = &config.domain;
-    match &config.hosted_zone {
-        Some(zone) => format!("{domain} is an alias of {address} in hosted zone {zone}"),
-        None => format!("{domain}. CNAME {address}."),
-    }
 }
 
 async fn compare(cx: &Cx, found: &mut Found, alb: &LoadBalancer) -> Result<()> {

@@ -46,6 +46,11 @@ impl Resource for SecurityGroup {
         })
     }
 
+    fn intent(&self, cx: &Cx) -> String {
+        let rules = self.wanted_rules(cx);
+        rules.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
     fn permissions(&self, names: &Names) -> Vec<Permission> {
         vec![
             Permission::read(&["ec2:DescribeSecurityGroups"]),

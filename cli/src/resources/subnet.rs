@@ -45,6 +45,15 @@ impl Resource for Subnet {
         })
     }
 
+    fn intent(&self, cx: &Cx) -> String {
+        let index = usize::from(*self == Self::B);
+        let range = cx.config.network.subnets()[index];
+        match &cx.config.network.zones {
+            Some(zones) => format!("{range} in {}", zones[index]),
+            None => format!("{range} in a zone of {} that has all it takes", cx.config.region),
+        }
+    }
+
     fn permissions(&self, names: &Names) -> Vec<Permission> {
         vec![
             Permission::read(&[

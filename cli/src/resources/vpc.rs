@@ -29,6 +29,10 @@ impl Resource for Network {
         cx.names.deployment().to_owned()
     }
 
+    fn intent(&self, cx: &Cx) -> String {
+        cx.config.network.cidr.to_string()
+    }
+
     fn permissions(&self, names: &Names) -> Vec<Permission> {
         vec![
             Permission::read(&[

@@ -16,8 +16,11 @@ pub(super) struct Live {
 const TICK: Duration = Duration::from_millis(120);
 
 impl Live {
-    pub(super) fn new() -> Self {
-        Self { bars: MultiProgress::new(), running: BTreeMap::new(), watch: None }
+    /// `None` where nothing can be redrawn: no terminal, or one that is dumb or says nothing of itself
+    /// (`TERM`). There a hidden view would swallow what is printed above it, too.
+    pub(super) fn new() -> Option<Self> {
+        let bars = MultiProgress::new();
+        (!bars.is_hidden()).then(|| Self { bars, running: BTreeMap::new(), watch: None })
     }
 
     pub(super) fn println(&self, line: &str) {
@@ -53,6 +56,13 @@ impl Live {
     pub(super) fn update(&mut self, key: &Key, what: &str) {
         if let Some(bar) = self.running.get(key) {
             bar.set_message(what.to_owned());
+        }
+    }
+
+    /// Nothing more is waited for by the whole command.
+    pub(super) fn watched(&mut self) {
+        if let Some(bar) = self.watch.take() {
+            bar.finish_and_clear();
         }
     }
 

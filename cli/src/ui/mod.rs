@@ -2,14 +2,16 @@
 //! per event elsewhere, JSON where asked for.
 
 mod live;
+mod output;
 mod progress;
 mod prompt;
 mod style;
 mod text;
+mod usage;
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::Serialize;
@@ -17,10 +19,13 @@ use serde_json::Value;
 
 pub use style::{Mark, Style};
 pub use text::{elapsed, table};
+pub use usage::usage;
 
 pub(crate) use progress::{change, drift_object};
 
-use crate::{aws::Call, engine::Event, error};
+use crate::{aws::Call, engine::Event, error, exit::Exit};
+use live::Live;
+use output::Output;
 use progress::Progress;
 use prompt::Prompt;
 
@@ -29,35 +34,58 @@ pub const SCHEMA: u32 = 1;
 
 /// How to print.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Options {
     /// JSON instead of text.
     pub json: bool,
     /// Never colour.
     pub no_color: bool,
-    /// Say every call.
+    /// Say every call, and every resource that is as it should be.
     pub verbose: bool,
+    /// Say nothing of how it goes.
+    pub quiet: bool,
 }
 
 /// The printer; cheap to clone.
 #[derive(Clone)]
 pub struct Ui {
     options: Options,
+    /// Of progress, on stderr.
     style: Style,
+    /// Of results, on stdout: the two need not be the same terminal.
+    result_style: Style,
     progress: Arc<Mutex<Progress>>,
     prompt: Prompt,
+    output: Arc<Mutex<Output>>,
 }
 
 impl Ui {
-    /// Looks at the terminal and the environment (`NO_COLOR`, locale) to decide how to print.
+    /// Looks at the terminal and the environment (`NO_COLOR`, `TERM`, locale) to decide how to print.
     pub fn new(options: Options) -> Self {
-        let live = io::stderr().is_terminal() && !options.json;
-        let style = Style::detect(live && !options.no_color);
-        let progress = Arc::new(Mutex::new(Progress::new(options.json, live, style)));
-        Self { options, style, progress, prompt: Prompt::default() }
+        let plain = options.json || options.quiet;
+        let live = (!plain).then(Live::new).flatten();
+        // A terminal that cannot redraw takes no colours either.
+        let color = |terminal: bool| terminal && !console::is_dumb() && !options.no_color;
+        let style = Style::detect(color(io::stderr().is_terminal()));
+        let result_style = Style::detect(color(io::stdout().is_terminal()));
+        let progress = Progress::new(options, live, style);
+        Self {
+            options,
+            style,
+            result_style,
+            progress: Arc::new(Mutex::new(progress)),
+            prompt: Prompt::default(),
+            output: Arc::default(),
+        }
     }
 
-    /// Marks and colours, for those who lay out text.
+    /// Marks and colours of results, for those who lay out text.
     pub fn style(&self) -> Style {
+        self.result_style
+    }
+
+    /// Marks and colours of what is said on the way.
+    pub fn progress_style(&self) -> Style {
         self.style
     }
 
@@ -66,9 +94,31 @@ impl Ui {
         self.options.json
     }
 
-    /// A line of progress, for a person.
+    /// A line for a person.
     pub fn say(&self, line: &str) {
         self.with(|progress| progress.say(line));
+    }
+
+    /// A line about how it goes, which nobody needs who asked for quiet.
+    pub fn remark(&self, line: &str) {
+        if !self.options.quiet {
+            self.say(line);
+        }
+    }
+
+    /// What is done from here on until something else is printed: nobody waits in silence.
+    pub fn busy(&self, with: &str) {
+        self.with(|progress| progress.busy(with));
+    }
+
+    /// Says what is being waited for if it has been quiet for too long; asked now and then.
+    pub fn tick(&self) {
+        self.with(Progress::tick);
+    }
+
+    /// How many resources are as they should be, a line for each stage, unless each was told of.
+    pub fn unchanged(&self) {
+        self.with(Progress::unchanged);
     }
 
     /// Something that happened in a run.
@@ -96,25 +146,46 @@ impl Ui {
     /// A result in text; nothing when JSON was asked for.
     pub fn result(&self, text: &str) {
         if !self.options.json {
-            self.write(text.trim_end());
+            self.with(Progress::clear);
+            self.output().write(format!("{}\n", text.trim_end()).as_bytes());
         }
     }
 
-    /// A result as a JSON document, `schema` added; nothing when text was asked for.
+    /// The result as a JSON document, `schema` added; nothing when text was asked for. It is printed at
+    /// the end, because an error may take its place: whoever reads gets exactly one.
     pub fn document(&self, kind: &str, value: &impl Serialize) {
         if self.options.json {
-            let document = serde_json::json!({ "schema": SCHEMA, "kind": kind, "result": value });
-            self.write(&format!("{document:#}"));
+            self.output().keep(kind, serde_json::json!(value));
         }
     }
 
-    /// A result that has one form only: completions, the manual page.
-    pub fn raw(&self, bytes: &[u8]) {
-        let _closed_pipe = io::stdout().write_all(bytes);
+    /// A result that is text also for programs: completions, the manual page.
+    pub fn raw(&self, kind: &str, text: &str) {
+        if self.options.json {
+            self.document(kind, &serde_json::json!({ "text": text }));
+        } else {
+            self.output().write(text.as_bytes());
+        }
+    }
+
+    /// Prints what is left to print; the exit code, which is another one when stdout did not take all.
+    pub fn close(&self, code: u8) -> u8 {
+        self.with(Progress::clear);
+        match self.output().close() {
+            Ok(()) => code,
+            Err(error) => {
+                let mark = self.style.failed("error:");
+                self.with(|progress| progress.say(&output::failure(&mark, &error)));
+                Exit::Failed.code()
+            }
+        }
     }
 
     /// The next command, on the last line; an event of its own with JSON.
     pub fn next(&self, command: &str) {
+        if self.options.quiet {
+            return;
+        }
         let event = serde_json::json!({ "event": "next", "command": command });
         if !self.options.json {
             self.say("");
@@ -126,7 +197,7 @@ impl Ui {
     pub fn error(&self, error: &anyhow::Error) {
         let report = error::Report::of(error);
         if self.options.json {
-            self.document("error", &report);
+            self.output().fail(serde_json::json!(report));
             return;
         }
         self.with(Progress::clear);
@@ -180,10 +251,8 @@ impl Ui {
         act(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn write(&self, text: &str) {
-        self.with(Progress::clear);
-        // A reader that went away (`| head`) is no failure.
-        let _closed_pipe = writeln!(io::stdout(), "{text}");
+    fn output(&self) -> MutexGuard<'_, Output> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

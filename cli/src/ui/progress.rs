@@ -2,19 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
-use super::{Mark, SCHEMA, Style, elapsed, live::Live};
+use super::{Mark, Options, SCHEMA, Style, elapsed, live::Live};
 use crate::{
     aws::Call,
-    engine::{Drift, Event, Key, Outcome},
+    engine::{Drift, Event, Key, Outcome, Stage},
 };
 
-// How often a long wait is repeated where nothing can be redrawn; `terraform apply` uses the same.
+// Whoever waits longer than this wonders whether anything happens at all.
+const SILENCE: Duration = Duration::from_secs(2);
+// How often a long wait is repeated in a log; `terraform apply` uses the same.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 // Width of the column that names what a resource is.
@@ -22,22 +24,105 @@ const TITLE: usize = 20;
 
 /// Where events go.
 pub(super) struct Progress {
-    json: bool,
+    options: Options,
     style: Style,
     live: Option<Live>,
-    started: BTreeMap<Key, (String, Instant)>,
-    heard: BTreeMap<Key, Instant>,
-    watched: Option<Instant>,
+    started: BTreeMap<Key, Work>,
+    /// What the whole command does while no resource is worked on, since when.
+    busy: Option<(String, Instant)>,
+    unchanged: BTreeMap<Stage, usize>,
+    /// When something was last printed, and when something was last waited for in print.
+    printed: Instant,
+    beat: Option<Instant>,
+    heartbeat: Duration,
+}
+
+/// A resource that is worked on.
+struct Work {
+    name: String,
+    since: Instant,
+    waits: Option<String>,
 }
 
 impl Progress {
-    pub(super) fn new(json: bool, live: bool, style: Style) -> Self {
-        let live = live.then(Live::new);
-        Self { json, style, live, started: BTreeMap::new(), heard: BTreeMap::new(), watched: None }
+    pub(super) fn new(options: Options, live: Option<Live>, style: Style) -> Self {
+        Self {
+            options,
+            style,
+            live,
+            started: BTreeMap::new(),
+            busy: None,
+            unchanged: BTreeMap::new(),
+            printed: Instant::now(),
+            beat: None,
+            heartbeat: if io::stderr().is_terminal() { SILENCE } else { HEARTBEAT },
+        }
+    }
+
+    /// What is done from here on; on a terminal it is seen at once.
+    pub(super) fn busy(&mut self, with: &str) {
+        if self.options.quiet {
+            return;
+        }
+        self.busy = Some((with.to_owned(), Instant::now()));
+        if let Some(live) = &mut self.live {
+            live.watch(with);
+        }
+    }
+
+    fn idle(&mut self) {
+        if self.busy.take().is_some()
+            && let Some(live) = &mut self.live
+        {
+            live.watched();
+        }
+    }
+
+    /// Where nothing is redrawn: a line when it has been silent for too long, then now and then.
+    pub(super) fn tick(&mut self) {
+        let now = Instant::now();
+        let quiet = self.live.is_some() || self.options.quiet;
+        let due = self.beat.map_or(SILENCE, |_| self.heartbeat);
+        let last = self.beat.map_or(self.printed, |beat| beat.max(self.printed));
+        if quiet || now.duration_since(last) < due {
+            return;
+        }
+        // Of several, the one that takes longest: the others wait for it, or will be seen later.
+        let longest = self.started.iter().min_by_key(|(_, work)| work.since);
+        let (event, line) = match (longest, &self.busy) {
+            (Some((key, work)), _) => {
+                let what = work.waits.as_deref().unwrap_or("AWS has not answered yet");
+                (waiting(key, what), self.waits(key, work, what))
+            }
+            (None, Some((what, since))) => {
+                let mark = self.style.mark(Mark::Waiting);
+                let line = format!(" {mark} {what}  {}", elapsed(now.duration_since(*since)));
+                (json!({ "event": "waiting", "for": what }), line)
+            }
+            (None, None) => return,
+        };
+        self.beat = Some(now);
+        if self.options.json {
+            emit(&event);
+        } else {
+            print(&line);
+        }
+    }
+
+    /// A line for each stage that has resources as they should be.
+    pub(super) fn unchanged(&mut self) {
+        for (stage, count) in std::mem::take(&mut self.unchanged) {
+            let what = if count == 1 { "resource is as it" } else { "resources are as they" };
+            let words = self.style.dim(&format!("{count} {what} should be"));
+            let mark = self.style.mark(Mark::Same);
+            self.say(&format!(" {mark} {} {:TITLE$}{words}", stage.number(), stage.word()));
+        }
     }
 
     pub(super) fn say(&mut self, line: &str) {
-        match (&self.live, self.json) {
+        self.printed = Instant::now();
+        self.beat = None;
+        match (&self.live, self.options.json) {
             (_, true) if line.is_empty() => {}
             (_, true) => emit(&json!({ "event": "message", "text": line })),
             (Some(live), _) => live.println(line),
@@ -46,33 +131,24 @@ impl Progress {
     }
 
     pub(super) fn seen(&mut self, line: &str, event: &Value) {
-        if self.json {
+        if self.options.json {
             emit(event);
         } else {
             self.say(line);
         }
     }
 
+    /// As [`Progress::busy`], for what goes on and is said anew each time.
     pub(super) fn watching(&mut self, what: &str) {
-        if let Some(live) = &mut self.live {
-            live.watch(what);
-            return;
-        }
-        let now = Instant::now();
-        let last = *self.watched.get_or_insert(now);
-        if now.duration_since(last) < HEARTBEAT {
-            return;
-        }
-        self.watched = Some(now);
-        if self.json {
-            emit(&json!({ "event": "waiting", "for": what }));
-        } else {
-            self.say(&format!("            {}", self.style.dim(what)));
+        let since = self.busy.take().map(|(_, since)| since);
+        self.busy(what);
+        if let (Some(since), Some((_, began))) = (since, &mut self.busy) {
+            *began = since;
         }
     }
 
     pub(super) fn call(&mut self, call: &Call) {
-        if self.json {
+        if self.options.json {
             emit(&json!({
                 "event": "call", "service": call.service, "operation": call.operation,
                 "status": call.status, "sent_ms": call.sent.as_millis(), "took_ms": call.took.as_millis(),
@@ -83,7 +159,17 @@ impl Progress {
     }
 
     pub(super) fn event(&mut self, event: Event) {
-        if self.json {
+        if matches!(event, Event::Started { .. }) {
+            self.idle();
+        }
+        self.follow(&event);
+        let told = matches!(event, Event::Failed { .. } | Event::Note { .. });
+        if self.options.quiet && !told {
+            return;
+        }
+        if self.options.json {
+            self.printed = Instant::now();
+            self.beat = None;
             emit(&object(&event));
             return;
         }
@@ -92,48 +178,72 @@ impl Progress {
                 if let Some(live) = &mut self.live {
                     live.start(&key, &label(&key, &name));
                 }
-                self.started.insert(key, (name, Instant::now()));
             }
-            Event::Waiting { key, what } => self.wait(&key, &what),
+            Event::Waiting { .. } | Event::Passed { .. } => {}
+            Event::Finished { key, outcome: Outcome::Unchanged, .. } if !self.options.verbose => {
+                *self.unchanged.entry(key.stage()).or_default() += 1;
+            }
             Event::Finished { key, name, id, outcome, took } => {
-                self.end(&key);
                 self.say(&finished(self.style, &label(&key, &name), &id, &outcome, took));
             }
             Event::Failed { key, name, took } => {
-                self.end(&key);
                 let mark = self.style.mark(Mark::Failed);
                 self.say(&format!(" {mark} {}  failed  {}", label(&key, &name), elapsed(took)));
             }
-            Event::Note { text, .. } => self.say(&format!("   {}", self.style.waiting(&text))),
+            Event::Note { text, .. } => {
+                for line in text.lines() {
+                    self.say(&format!("   {}", self.style.waiting(line)));
+                }
+            }
+        }
+    }
+
+    /// Keeps book of what is worked on, whoever is told of it.
+    fn follow(&mut self, event: &Event) {
+        match event {
+            Event::Started { key, name } => {
+                let work = Work { name: name.clone(), since: Instant::now(), waits: None };
+                self.started.insert(key.clone(), work);
+            }
+            Event::Waiting { key, what } => self.wait(key, what),
+            Event::Finished { key, .. } | Event::Failed { key, .. } | Event::Passed { key, .. } => {
+                self.end(key)
+            }
+            Event::Note { .. } => {}
         }
     }
 
     /// Takes the live lines away, so that something else can be printed.
     pub(super) fn clear(&mut self) {
+        self.busy = None;
         if let Some(live) = &mut self.live {
             live.clear();
         }
     }
 
+    /// A reason is said when it is new, and repeated by [`Progress::tick`].
     fn wait(&mut self, key: &Key, what: &str) {
-        let Some((name, since)) = self.started.get(key) else { return };
+        let Some(mut work) = self.started.remove(key) else { return };
         if let Some(live) = &mut self.live {
             live.update(key, what);
-            return;
         }
-        let now = Instant::now();
-        if self.heard.get(key).is_some_and(|last| now.duration_since(*last) < HEARTBEAT) {
-            return;
+        let known = work.waits.as_deref() == Some(what);
+        work.waits = Some(what.to_owned());
+        if !known && self.live.is_none() && !self.options.json && !self.options.quiet {
+            let line = self.waits(key, &work, what);
+            self.say(&line);
+            self.beat = Some(self.printed);
         }
-        self.heard.insert(key.clone(), now);
+        self.started.insert(key.clone(), work);
+    }
+
+    fn waits(&self, key: &Key, work: &Work, what: &str) -> String {
         let mark = self.style.mark(Mark::Waiting);
-        let line = format!(" {mark} {}  {what}  {}", label(key, name), elapsed(since.elapsed()));
-        self.say(&line);
+        format!(" {mark} {}  {what}  {}", label(key, &work.name), elapsed(work.since.elapsed()))
     }
 
     fn end(&mut self, key: &Key) {
         self.started.remove(key);
-        self.heard.remove(key);
         if let Some(live) = &mut self.live {
             live.end(key);
         }
@@ -180,9 +290,7 @@ fn object(event: &Event) -> Value {
         Event::Started { key, name } => {
             json!({ "event": "started", "resource": key.to_string(), "type": key.title(), "name": name })
         }
-        Event::Waiting { key, what } => {
-            json!({ "event": "waiting", "resource": key.to_string(), "for": what })
-        }
+        Event::Waiting { key, what } => waiting(key, what),
         Event::Finished { key, name, id, outcome, took } => {
             let (outcome, changes) = match outcome {
                 Outcome::Created => ("created", Vec::new()),
@@ -195,6 +303,10 @@ fn object(event: &Event) -> Value {
                 "id": id, "outcome": outcome, "changes": changes, "took_ms": took.as_millis(),
             })
         }
+        Event::Passed { key, name } => json!({
+            "event": "finished", "resource": key.to_string(), "type": key.title(), "name": name,
+            "id": null, "outcome": "not wanted", "changes": [], "took_ms": 0,
+        }),
         Event::Failed { key, name, took } => json!({
             "event": "failed", "resource": key.to_string(), "type": key.title(), "name": name,
             "took_ms": took.as_millis(),
@@ -203,6 +315,10 @@ fn object(event: &Event) -> Value {
             json!({ "event": "note", "resource": key.to_string(), "text": text })
         }
     }
+}
+
+fn waiting(key: &Key, what: &str) -> Value {
+    json!({ "event": "waiting", "resource": key.to_string(), "for": what })
 }
 
 /// A difference as JSON.

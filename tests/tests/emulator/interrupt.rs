@@ -1,7 +1,7 @@
 //! Ctrl-C: calls that are under way end, nothing new begins, and the next run goes on.
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead as _, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     process::{Child, Stdio},
     sync::{Arc, Mutex},
@@ -89,7 +89,8 @@ async fn an_interrupted_run_ends_what_it_began_and_the_next_goes_on() {
     let before = inventory::take(&account.sdk()).await;
 
     let run = interrupted(&deployment);
-    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert_eq!(run.code, 130, "{}", run.stderr);
+    run.assert_published();
     assert!(run.stdout.contains("stopped on request; what exists is kept"), "{}", run.stdout);
     assert!(run.stdout.contains("continue with `jitsi-aws setup instances`"), "{}", run.stdout);
     let made = |operation: &str| run.calls().iter().any(|call| call.operation == operation);
@@ -99,4 +100,52 @@ async fn an_interrupted_run_ends_what_it_began_and_the_next_goes_on() {
     deployment.succeed(&["setup", "instances"]);
     deployment.succeed(&["setup", "delete", "--keep-iam"]);
     inventory::assert_same(&inventory::take(&account.sdk()).await, &before, "nothing is left");
+}
+
+/// The record that ACM wants to see is the one thing somebody has to copy: it is told whole, and again by
+/// the error, on a line of its own.
+#[tokio::test]
+async fn a_wait_for_the_certificate_tells_the_record_also_when_it_is_interrupted() {
+    let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
+    jitsi.configure(|text| {
+        let (before, rest) = text.split_once("mode = \"import\"").unwrap();
+        let (_, after) = rest.split_once("[agent]").unwrap();
+        format!("{before}mode = \"request\"\n[agent]{after}")
+    });
+    jitsi.succeed(&["setup", "iam"]);
+    jitsi.succeed(&["setup", "instances"]);
+    for json in [true, false] {
+        let arguments: &[&str] = if json { &["setup", "lb", "--json"] } else { &["setup", "lb"] };
+        let mut child =
+            jitsi.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_raw(child.id().try_into().unwrap());
+        let (mut stderr, mut pressed) = (String::new(), false);
+        for line in BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap) {
+            if line.contains("looks for its DNS record") && !pressed {
+                kill(pid, Signal::SIGINT).unwrap();
+                pressed = true;
+            }
+            stderr.push_str(&line);
+            stderr.push('\n');
+        }
+        let run = Run { stderr, ..Run::from(child.wait_with_output().unwrap()) };
+        assert_eq!(run.code, 130, "{run:?}");
+        if json {
+            run.assert_published();
+            let document = run.document();
+            let record = document["result"]["details"][0].as_str().unwrap();
+            assert!(record.contains(".jitsi.example.org. CNAME _"), "{record}");
+            assert!(run.stderr.contains(&format!("\\n{record}\"")), "{}", run.stderr);
+        } else {
+            let lines = run.stderr.lines().filter(|line| line.contains(" CNAME _"));
+            let lines: Vec<Vec<&str>> =
+                lines.map(|line| line.split_whitespace().collect()).collect();
+            // Once while it waits, once at the end.
+            assert!(
+                lines.len() == 2 && lines.iter().all(|words| words.len() == 3),
+                "{}",
+                run.stderr
+            );
+        }
+    }
 }

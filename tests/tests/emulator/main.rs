@@ -1,6 +1,7 @@
 //! The built `jitsi-aws` against the AWS emulator.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod answers; // what is not AWS's answers, and files without an end
 mod drift; // what was changed by hand is mended
 mod faults; // lost answers, refusals, kills: the next run goes on
 mod foreign; // whatever is somebody else's stays as it is
@@ -18,4 +19,8 @@ mod privileges; // the deployer's policies allow exactly what it does
 mod prompts; // Ctrl-C and Ctrl-D at every question
 mod properties; // every property of a complete deployment, read back through the API
 mod proxy; // the only way to AWS in many companies
+mod reruns; // what is said of what is as it should be, and the words for what is not
+mod shells; // completions in real shells, and the manual
+mod streams; // stdout and stderr: one document, and nothing lost quietly
+mod terminal; // real terminals, capable and not
 mod truth; // what plan and setup say

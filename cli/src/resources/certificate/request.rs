@@ -1,6 +1,9 @@
 //! A certificate requested from ACM, which sees by a DNS record that the domain is ours.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_acm::types::{
@@ -123,18 +126,26 @@ pub(super) async fn withdraw(cx: &Cx, detail: &CertificateDetail) -> Result<()> 
     }
 }
 
-/// Waits until ACM has issued the certificate; without a hosted zone, somebody has to make the record.
+/// Waits until ACM has issued the certificate; without a hosted zone, somebody has to make the record,
+/// which is told whole as soon as it is known, and again when the wait ends in vain.
 pub(super) async fn issued(cx: &Cx, arn: &str, by_hand: bool) -> Result<()> {
     let limit = if by_hand { BY_HAND_LIMIT } else { ISSUE_LIMIT };
+    let asked_for: Mutex<Option<String>> = Mutex::default();
     let waited = wait::until(cx, &Key::Certificate, limit, || async {
         let detail = describe(cx, arn).await?.with_context(|| format!("{arn} is gone"))?;
         let status = detail.status().map_or("unknown", CertificateStatus::as_str);
         match detail.status() {
             Some(CertificateStatus::Issued) => Ok(Progress::Ready(())),
             Some(CertificateStatus::PendingValidation) | None => {
-                let record = validation_record(&detail).map(zone_line);
-                let record = record.unwrap_or_else(|| "not named by ACM yet".to_owned());
-                Ok(Progress::Pending(format!("{status}: ACM looks for the DNS record `{record}`")))
+                let Some(record) = validation_record(&detail).map(zone_line) else {
+                    let what = "ACM has not named the DNS record it wants to see";
+                    return Ok(Progress::Pending(format!("{status}: {what}")));
+                };
+                if by_hand {
+                    cx.note(&Key::Certificate, wanted(cx, &record));
+                }
+                *asked_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+                Ok(Progress::Pending(format!("{status}: ACM looks for its DNS record")))
             }
             _ => {
                 let reason = detail.failure_reason().map_or("no reason given", |r| r.as_str());
@@ -143,18 +154,24 @@ pub(super) async fn issued(cx: &Cx, arn: &str, by_hand: bool) -> Result<()> {
         }
     })
     .await;
-    match waited {
-        Err(error) if by_hand && !error.is::<crate::error::Interrupted>() => {
-            Err(error.context(Hinted::user(
-                format!("the certificate for {} is not issued yet", cx.config.domain),
-                format!(
-                    "create the record ACM looks for where the domain's DNS is kept, then run `{}` again",
-                    command("setup lb")
-                ),
-            )))
+    let record = asked_for.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match (waited, record) {
+        (Err(error), Some(record)) if by_hand => {
+            let what = format!("the certificate for {} is not issued yet", cx.config.domain);
+            let hint = format!(
+                "create the record ACM looks for where the domain's DNS is kept, then run `{}` again",
+                command("setup lb")
+            );
+            Err(error.context(Hinted::user(what, hint).with([record])))
         }
-        other => other,
+        (other, _) => other,
     }
+}
+
+/// What somebody has to do by hand; the record stands on a line of its own, to be copied.
+fn wanted(cx: &Cx, record: &str) -> String {
+    let domain = &cx.config.domain;
+    format!("create this DNS record, by which ACM sees that {domain} is yours:\n{record}")
 }
 
 /// The record by which ACM sees that the domain is ours. Unknown for some seconds after the request.
