@@ -40,6 +40,44 @@ fn holds(path: &str, mark: &str, text: &str) {
     assert_eq!(&document[start..end], text, "run: UPDATE_DOCS=1 cargo test --test docs");
 }
 
+/// Where the tests keep what a person is told.
+const MESSAGES: [(&str, &str); 3] = [
+    ("A deployment's life", "tests/emulator/snapshots/emulator__screens__"),
+    ("Refused", "tests/emulator/snapshots/emulator__inputs__"),
+    ("Configuration and certificates", "tests/config/"),
+];
+
+/// Every message that the tests' snapshots have, to be read in one go.
+#[test]
+fn the_messages_in_the_docs_are_those_the_tests_have_seen() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/messages.md");
+    let mut text = String::from(
+        "# Messages\n\nWhat a person is told, as the tests have seen it: to be read as prose. Written by a test, with \
+         `UPDATE_DOCS=1 cargo test --test docs`.\n",
+    );
+    for (title, place) in MESSAGES {
+        text.push_str(&format!("\n## {title}\n"));
+        let (directory, prefix) = place.rsplit_once('/').unwrap();
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+        let names = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+        names.retain(|name| name.starts_with(prefix) && name.ends_with(".snap"));
+        names.sort();
+        for name in names {
+            let snapshot = std::fs::read_to_string(directory.join(&name)).unwrap();
+            let told = snapshot.splitn(3, "---\n").nth(2).expect("a snapshot").trim_end();
+            let title = name.trim_start_matches(prefix).trim_end_matches(".snap").replace('-', " ");
+            text.push_str(&format!("\n### {title}\n\n```text\n{told}\n```\n"));
+        }
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, text).unwrap();
+        return;
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(written == text, "docs/messages.md is old; run: UPDATE_DOCS=1 cargo test --test docs");
+}
+
 /// The report of a failover test is as published, the file beside its page too.
 #[test]
 fn a_failover_tests_report_is_as_published() {

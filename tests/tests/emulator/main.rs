@@ -20,6 +20,7 @@ mod prompts; // Ctrl-C and Ctrl-D at every question
 mod properties; // every property of a complete deployment, read back through the API
 mod proxy; // the only way to AWS in many companies
 mod reruns; // what is said of what is as it should be, and the words for what is not
+mod screens; // whole screens of a deployment's life
 mod shells; // completions in real shells, and the manual
 mod streams; // stdout and stderr: one document, and nothing lost quietly
 mod terminal; // real terminals, capable and not
