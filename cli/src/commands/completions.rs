@@ -1,7 +1,9 @@
 //! `completions` and `man`: made from the same definition as `--help`.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context, Result};
-use clap::Command;
+use clap::{Arg, Command};
 use clap_complete::Shell;
 use clap_mangen::{
     Man,
@@ -26,8 +28,28 @@ fn script(shell: Shell) -> Result<String> {
         // clap_complete spells a program's name with a hyphen in two ways, so that nothing is completed
         // behind its commands (clap issue 6421).
         Shell::Bash => script.replace("jitsi__subcmd__aws", "jitsi__aws"),
+        Shell::Fish => script + &arguments_for_fish(&Args::definition()),
         _ => script,
     })
+}
+
+/// What may stand behind a command other than options: `clap_complete` leaves that to fish, which would offer
+/// files.
+fn arguments_for_fish(definition: &Command) -> String {
+    let mut lines = String::new();
+    for command in definition.get_subcommands() {
+        let arguments = command.get_positionals().flat_map(Arg::get_possible_values);
+        for value in arguments.filter(|value| !value.is_hide_set()) {
+            let about = value.get_help().map(ToString::to_string).unwrap_or_default();
+            let about = about.replace('\'', "\\'");
+            let (command, value) = (command.get_name(), value.get_name());
+            let when = format!("__fish_jitsi_aws_using_subcommand {command}");
+            // Writing to a string cannot fail.
+            let _ =
+                writeln!(lines, "complete -c {NAME} -n \"{when}\" -f -a '{value}' -d '{about}'");
+        }
+    }
+    lines
 }
 
 pub(super) fn man(env: &Env) -> Result<Exit> {

@@ -139,15 +139,12 @@ impl Interview<'_> {
         if base.join(path).exists() {
             return path.to_owned();
         }
-        match path.canonicalize() {
-            Ok(found) => found,
-            Err(_) => {
-                let shown = path.display();
-                let plan = command("plan");
-                self.env.ui.warn(&format!("{shown} does not exist yet; `{plan}` needs it"));
-                path.to_owned()
-            }
+        if let Ok(found) = path.canonicalize() {
+            return found;
         }
+        let (shown, plan) = (path.display(), command("plan"));
+        self.env.ui.warn(&format!("{shown} does not exist yet; `{plan}` needs it"));
+        path.to_owned()
     }
 
     /// No mail is an answer too.

@@ -155,6 +155,7 @@ fn render(style: Style, planned: &[Planned]) -> String {
             Change::Keep if line.remark.is_none() => continue,
             Change::Keep => (Mark::Waiting, "runs as it was".to_owned()),
             Change::Create => (Mark::Create, line.detail.clone()),
+            Change::Delete if !line.detail.is_empty() => (Mark::Delete, line.detail.clone()),
             Change::Delete => (Mark::Delete, line.id.clone().unwrap_or_default()),
             Change::Conflict(why) => (Mark::Failed, why.clone()),
             Change::Update(drift) => {

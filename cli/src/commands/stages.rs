@@ -156,6 +156,8 @@ mod tests {
             borrowed: false,
             expiring: None,
             change,
+            hint: None,
+            remark: None,
         }
     }
 

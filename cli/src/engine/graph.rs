@@ -10,7 +10,10 @@ use anyhow::{Context, Result, ensure};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::{Entry, Key};
-use crate::{cx::Cx, error::Interrupted};
+use crate::{
+    cx::Cx,
+    error::{Hinted, Interrupted},
+};
 
 // Enough to keep every independent resource of a stage going, few enough for EC2's request buckets
 // (EC2 API throttling: mutating calls refill at 5 a second).
@@ -56,8 +59,13 @@ where
             Some((entry, Err(error))) => {
                 let error =
                     error.context(format!("{} `{}`", entry.key.title(), entry.resource.name(cx)));
-                // The first failure is the cause; an interruption is never one.
-                if failure.as_ref().is_none_or(|first: &anyhow::Error| first.is::<Interrupted>()) {
+                // The first failure is the cause; an interruption is never one, but may have to tell
+                // what was being waited for.
+                let better = |first: &anyhow::Error| {
+                    first.is::<Interrupted>()
+                        && !(first.is::<Hinted>() && error.is::<Interrupted>())
+                };
+                if failure.as_ref().is_none_or(better) {
                     failure = Some(error);
                 }
             }

@@ -50,10 +50,10 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Ui {
     options: Options,
-    /// Of progress, on stderr.
+    /// Of results, on stdout.
     style: Style,
-    /// Of results, on stdout: the two need not be the same terminal.
-    result_style: Style,
+    /// Of all else, on stderr: the two need not be the same terminal.
+    progress_style: Style,
     progress: Arc<Mutex<Progress>>,
     prompt: Prompt,
     output: Arc<Mutex<Output>>,
@@ -66,13 +66,13 @@ impl Ui {
         let live = (!plain).then(Live::new).flatten();
         // A terminal that cannot redraw takes no colours either.
         let color = |terminal: bool| terminal && !console::is_dumb() && !options.no_color;
-        let style = Style::detect(color(io::stderr().is_terminal()));
-        let result_style = Style::detect(color(io::stdout().is_terminal()));
-        let progress = Progress::new(options, live, style);
+        let style = Style::detect(color(io::stdout().is_terminal()));
+        let progress_style = Style::detect(color(io::stderr().is_terminal()));
+        let progress = Progress::new(options, live, progress_style);
         Self {
             options,
             style,
-            result_style,
+            progress_style,
             progress: Arc::new(Mutex::new(progress)),
             prompt: Prompt::default(),
             output: Arc::default(),
@@ -81,12 +81,12 @@ impl Ui {
 
     /// Marks and colours of results, for those who lay out text.
     pub fn style(&self) -> Style {
-        self.result_style
+        self.style
     }
 
     /// Marks and colours of what is said on the way.
     pub fn progress_style(&self) -> Style {
-        self.style
+        self.progress_style
     }
 
     /// Whether results are JSON.
@@ -145,9 +145,10 @@ impl Ui {
 
     /// A result in text; nothing when JSON was asked for.
     pub fn result(&self, text: &str) {
-        if !self.options.json {
-            self.with(Progress::clear);
-            self.output().write(format!("{}\n", text.trim_end()).as_bytes());
+        self.with(Progress::clear);
+        let text = text.trim_end();
+        if !self.options.json && !text.is_empty() {
+            self.output().write(format!("{text}\n").as_bytes());
         }
     }
 
@@ -155,7 +156,7 @@ impl Ui {
     /// the end, because an error may take its place: whoever reads gets exactly one.
     pub fn document(&self, kind: &str, value: &impl Serialize) {
         if self.options.json {
-            self.output().keep(kind, serde_json::json!(value));
+            self.output().keep(kind, &serde_json::json!(value));
         }
     }
 
@@ -174,7 +175,7 @@ impl Ui {
         match self.output().close() {
             Ok(()) => code,
             Err(error) => {
-                let mark = self.style.failed("error:");
+                let mark = self.progress_style.failed("error:");
                 self.with(|progress| progress.say(&output::failure(&mark, &error)));
                 Exit::Failed.code()
             }
@@ -190,7 +191,7 @@ impl Ui {
         if !self.options.json {
             self.say("");
         }
-        self.seen(&format!("next: {}", self.style.bold(command)), &event);
+        self.seen(&format!("next: {}", self.progress_style.bold(command)), &event);
     }
 
     /// A failure, with its hint.
@@ -201,7 +202,7 @@ impl Ui {
             return;
         }
         self.with(Progress::clear);
-        self.say(&format!("{} {}", self.style.failed("error:"), report.what));
+        self.say(&format!("{} {}", self.progress_style.failed("error:"), report.what));
         for detail in &report.details {
             self.say(&format!("  {detail}"));
         }
@@ -213,7 +214,7 @@ impl Ui {
 
     /// A warning: the run goes on.
     pub fn warn(&self, text: &str) {
-        self.say(&format!("{} {text}", self.style.waiting("warning:")));
+        self.say(&format!("{} {text}", self.progress_style.waiting("warning:")));
     }
 
     /// Whether somebody is there to be asked.

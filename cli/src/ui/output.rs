@@ -28,7 +28,7 @@ impl Output {
     }
 
     /// Keeps the document of a run.
-    pub(super) fn keep(&mut self, kind: &str, result: Value) {
+    pub(super) fn keep(&mut self, kind: &str, result: &Value) {
         self.document = Some(json!({ "schema": SCHEMA, "kind": kind, "result": result }));
     }
 
@@ -37,7 +37,7 @@ impl Output {
         if let Some(document) = self.document.take() {
             report["so_far"] = json!({ "kind": document["kind"], "result": document["result"] });
         }
-        self.keep("error", report);
+        self.keep("error", &report);
     }
 
     /// Prints the document, if there is one, and sees all of it off.
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn an_error_takes_the_documents_place_and_carries_it() {
         let mut output = Output::default();
-        output.keep("delete", json!({ "deleted": 3 }));
+        output.keep("delete", &json!({ "deleted": 3 }));
         output.fail(json!({ "what": "2 are left" }));
         let document = output.document.unwrap();
         assert_eq!(document["kind"], "error");

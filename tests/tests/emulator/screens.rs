@@ -13,15 +13,19 @@ const FILTERS: [(&str, &str); 6] = [
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
     (r"(/|-)[0-9a-f]{16}\b", "${1}ID"),
     (r"\b(AKIA|ASIA|ABIA)[0-9A-Z]+", "${1}KEY"),
-    (r"[0-9]+(\.[0-9])? s\b|[0-9]+ min [0-9]+ s\b", "TIME"),
+    (r" in ([0-9]+ min )?[0-9.]+ s\b", " in TIME"),
 ];
 
 macro_rules! screen {
     ($name:literal, $code:literal, $run:expr) => {{
         let run: Run = $run;
         assert_eq!(run.code, $code, "{}", run.stderr);
+        let printed = format!("{}{}", run.stdout, run.stderr);
+        // A busy machine is waited for now and then.
+        let lines = printed.lines().filter(|line| !line.starts_with(" … "));
+        let lines = lines.collect::<Vec<_>>().join("\n");
         insta::with_settings!({ filters => FILTERS.to_vec(), omit_expression => true }, {
-            insta::assert_snapshot!($name, format!("{}{}", run.stdout, run.stderr));
+            insta::assert_snapshot!($name, lines);
         });
     }};
 }
@@ -42,5 +46,4 @@ async fn a_deployments_life_on_the_screen() {
     });
     screen!("changes-to-make", 3, jitsi.run(&["plan"]));
     screen!("stages-that-differ", 0, jitsi.run(&["setup"]));
-    screen!("a-deletion-nobody-agreed-to", 1, jitsi.run(&["setup", "delete"]));
 }

@@ -33,6 +33,16 @@ fn installed(shell: &str) -> bool {
     found
 }
 
+/// The text without what a terminal obeys (`ESC [ … letter`).
+fn plain(text: &str) -> String {
+    let mut pieces = text.split("\u{1b}[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |all, piece| {
+        let rest = piece.find(|c: char| c.is_ascii_alphabetic()).map_or("", |at| &piece[at + 1..]);
+        all + rest
+    })
+}
+
 /// Asks a shell, by `offers`, what it offers behind each line.
 fn complete(shell: &str, offers: impl Fn(&Path, &str) -> Command) {
     if !installed(shell) {
@@ -47,7 +57,7 @@ fn complete(shell: &str, offers: impl Fn(&Path, &str) -> Command) {
         let mut command = offers(&script, line);
         command.env("PATH", &path).env("HOME", directory.path());
         let output = command.output().unwrap();
-        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        let shown = plain(&String::from_utf8_lossy(&output.stdout));
         let has = |word: &str| {
             shown.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|shown| shown == word)
         };
@@ -97,8 +107,9 @@ fn fish_completes() {
 #[test]
 fn zsh_completes() {
     complete("zsh", |script, line| {
-        let mut zsh = Command::new("zsh");
-        zsh.args(["-f", concat!(env!("CARGO_MANIFEST_DIR"), "/data/complete.zsh")])
+        // It reads until its marks come: should they not, it must end all the same.
+        let mut zsh = Command::new("timeout");
+        zsh.args(["60", "zsh", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/data/complete.zsh")])
             .arg(script)
             .arg(line);
         zsh
