@@ -79,13 +79,12 @@ fn check(
 ) {
     for (word, rule) in schema.as_object().expect("a schema is an object") {
         match word.as_str() {
-            "$schema" | "title" | "description" | "$defs" => {}
             "$ref" => check(resolve(rule), value, at, known, faults),
             "const" if rule != value => faults.push(format!("{at} is {value}, not {rule}")),
             "enum" if !list(rule).contains(value) => {
                 faults.push(format!("{at} is {value}, not one of {rule}"));
             }
-            "const" | "enum" => {}
+            "$schema" | "title" | "description" | "$defs" | "const" | "enum" => {}
             "type" => {
                 let one = std::slice::from_ref(rule);
                 let kinds = rule.as_array().map_or(one, Vec::as_slice);

@@ -207,7 +207,7 @@ impl Progress {
             }
             Event::Waiting { key, what } => self.wait(key, what),
             Event::Finished { key, .. } | Event::Failed { key, .. } | Event::Passed { key, .. } => {
-                self.end(key)
+                self.end(key);
             }
             Event::Note { .. } => {}
         }
