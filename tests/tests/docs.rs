@@ -1,4 +1,7 @@
 //! The documents say what the program does.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{fmt::Write as _, path::Path};
 
 use jitsi_aws::{
     catalog::catalog,
@@ -56,18 +59,20 @@ fn the_messages_in_the_docs_are_those_the_tests_have_seen() {
          `UPDATE_DOCS=1 cargo test --test docs`.\n",
     );
     for (title, place) in MESSAGES {
-        text.push_str(&format!("\n## {title}\n"));
+        writeln!(text, "\n## {title}").unwrap();
         let (directory, prefix) = place.rsplit_once('/').unwrap();
-        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
         let names = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name());
         let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
-        names.retain(|name| name.starts_with(prefix) && name.ends_with(".snap"));
+        names.retain(|name| {
+            name.starts_with(prefix) && Path::new(name).extension().is_some_and(|it| it == "snap")
+        });
         names.sort();
         for name in names {
             let snapshot = std::fs::read_to_string(directory.join(&name)).unwrap();
             let told = snapshot.splitn(3, "---\n").nth(2).expect("a snapshot").trim_end();
             let title = name.trim_start_matches(prefix).trim_end_matches(".snap").replace('-', " ");
-            text.push_str(&format!("\n### {title}\n\n```text\n{told}\n```\n"));
+            writeln!(text, "\n### {title}\n\n```text\n{told}\n```").unwrap();
         }
     }
     if std::env::var_os("UPDATE_DOCS").is_some() {

@@ -99,7 +99,7 @@ async fn whatever_answers_in_awss_place_is_told_in_plain_words() {
                 let head =
                     "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\n\r\n<a>";
                 let _gone = stream.write_all(head.as_bytes());
-                let piece = [b'x'; 1 << 16];
+                let piece = vec![b'x'; 1 << 16];
                 // More than anybody may take, should nobody stop it.
                 for _ in 0..(1 << 30) / piece.len() {
                     if stream.write_all(&piece).is_err() {
