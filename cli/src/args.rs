@@ -128,7 +128,7 @@ pub enum Command {
 pub enum Setup {
     /// Who may do what: deployer user and policies, key pair, instance role. Needs admin credentials.
     #[command(visible_alias = "00")]
-    Iam,
+    Iam(Keys),
     /// Network, launch template and the Auto Scaling group with its one instance.
     #[command(visible_alias = "01")]
     Instances,
@@ -139,10 +139,22 @@ pub enum Setup {
     #[command(visible_alias = "03")]
     Monitoring,
     /// Stages 00 to 03 in one go.
-    All,
+    All(Keys),
     /// Delete everything, in one run, and look again until nothing is left. Needs admin credentials.
     #[command(visible_alias = "99")]
     Delete(Delete),
+    /// Delete the unused one of two of a kind; shows first which one is in use.
+    Repair,
+    /// End somebody else's lease on the deployment: they stop, and 90 s later others may work on it.
+    Unlock,
+}
+
+/// Options of the stage that makes the deployer's access key.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Keys {
+    /// Replace this access key of another operator, who loses it, by one of your own. IAM allows two.
+    #[arg(long, value_name = "KEYID")]
+    pub take_over: Option<String>,
 }
 
 /// Options of `setup delete`.

@@ -29,6 +29,7 @@ use crate::{
         internet_gateway::Gateway,
         key_pair::SshKeyPair,
         launch_template::Template,
+        lease_bucket::LeaseBucketOfOurs,
         lifecycle_hook::LifecycleHook,
         listener::Listener,
         load_balancer::Alb,
@@ -53,6 +54,7 @@ pub fn catalog(config: &Config) -> Vec<Entry> {
 
     let mut rows = vec![
         // 00 iam
+        row(LeaseBucket,              &[], LeaseBucketOfOurs),
         row(InstancesPolicy,          &[], DeployerPolicy::of(Stage::Instances, deployer)),
         row(LbPolicy,                 &[], DeployerPolicy::of(Stage::Lb, deployer)),
         row(MonitoringPolicy,         &[], DeployerPolicy::of(Stage::Monitoring, deployer)),

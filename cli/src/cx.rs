@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use tokio::sync::watch;
 
 use crate::{
@@ -31,6 +31,8 @@ pub struct Cx {
     pub names: Names,
     /// Whether a deletion waits for people in meetings, as a replacement does.
     pub drain: bool,
+    /// The access key of another operator that is to be replaced by one of this one.
+    pub take_over: Option<String>,
     /// What AWS may not know everywhere yet.
     pub recent: Recent,
     /// The profile these credentials are of, for commands of the AWS CLI; `None` for those of the
@@ -56,6 +58,7 @@ impl Cx {
             config,
             names,
             drain: false,
+            take_over: None,
             recent: Recent::default(),
             profile: None,
             ids: Mutex::default(),
@@ -120,13 +123,15 @@ impl Cx {
         *self.stop.borrow()
     }
 
-    /// Pauses; ends at once with [`Interrupted`] when the user asks to stop.
+    /// Pauses; ends at once with [`Interrupted`] when the user asks to stop, and with the reason when it is
+    /// no longer our turn: what is waited for is then somebody else's affair.
     pub async fn pause(&self, length: Duration) -> Result<()> {
         let mut stop = self.stop.clone();
         tokio::select! {
-            () = wait::pause(length) => Ok(()),
-            Ok(_) = stop.wait_for(|stop| *stop) => Err(Interrupted.into()),
+            () = wait::pause(length) => {}
+            Ok(_) = stop.wait_for(|stop| *stop) => return Err(Interrupted.into()),
         }
+        self.aws.turn.refusal().map_or(Ok(()), |why| Err(anyhow!(why)))
     }
 }
 

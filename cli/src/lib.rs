@@ -15,6 +15,7 @@ pub mod exit;
 pub mod ha_test;
 pub mod input_file;
 pub mod invocation;
+pub mod lease;
 pub mod leftovers;
 pub mod local;
 pub mod names;

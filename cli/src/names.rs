@@ -74,6 +74,17 @@ impl Names {
         jitsi_templates::layout::agent_bucket(&self.deployment, &self.account, &self.region)
     }
 
+    /// The bucket that holds the lease of who is at work. Its ending keeps it apart from the agent's bucket
+    /// of every other deployment.
+    pub fn lease_bucket(&self) -> String {
+        format!("{}-lease", self.agent_bucket())
+    }
+
+    /// Its ARN.
+    pub fn lease_bucket_arn(&self) -> String {
+        format!("arn:{}:s3:::{}", self.partition(), self.lease_bucket())
+    }
+
     /// Profile of the shared credentials file that holds the deployer's access key.
     pub fn profile(&self) -> String {
         format!("jitsi-aws-{}", self.deployment)
@@ -121,7 +132,7 @@ mod tests {
     fn the_longest_names_fit_aws_limits() {
         let longest =
             Names::new(&"d".repeat(MAX_DEPLOYMENT_NAME), "ap-southeast-99", "123456789012");
-        assert!(longest.agent_bucket().len() <= 63, "S3 bucket naming rules");
+        assert!(longest.lease_bucket().len() <= 63, "S3 bucket naming rules");
         for name in [longest.deployer_user(), longest.launch_hook(), longest.terminate_hook()] {
             assert!(name.len() <= 32, "{name}");
         }
@@ -142,11 +153,12 @@ mod tests {
                 prop_assert!((3..=32).contains(&name.len()));
                 prop_assert!(!["internal-", "sg-"].iter().any(|kept| name.starts_with(kept)));
                 prop_assert!(name.starts_with(char::is_alphanumeric) && !name.ends_with('-'));
-                let bucket = names.agent_bucket();
-                prop_assert!((3..=63).contains(&bucket.len()));
-                prop_assert!(!["xn--", "sthree-", "amzn-s3-demo-"].iter().any(|kept| bucket.starts_with(kept)));
-                let endings = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
-                prop_assert!(!endings.iter().any(|kept| bucket.ends_with(kept)));
+                for bucket in [names.agent_bucket(), names.lease_bucket()] {
+                    prop_assert!((3..=63).contains(&bucket.len()));
+                    prop_assert!(!["xn--", "sthree-", "amzn-s3-demo-"].iter().any(|kept| bucket.starts_with(kept)));
+                    let endings = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
+                    prop_assert!(!endings.iter().any(|kept| bucket.ends_with(kept)));
+                }
                 for derived in [names.deployer_user(), names.instance_role(), names.fault_injection_role()] {
                     prop_assert!(derived.len() <= 64);
                 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::deployments;
 use crate::engine::{Drift, Entry, Stage};
-use crate::leftovers;
 use crate::names::Names;
+use crate::{lease, leftovers};
 
 /// Longest managed policy, in characters without white space (IAM quotas).
 pub const MAX_POLICY: usize = 6_144;
@@ -86,8 +86,8 @@ impl Permission {
 }
 
 /// What the deployer may do in `stage`. All stages' policies are attached to the same user, so what
-/// belongs to none stands in the one with the most room: what `probing` from outside and a failover
-/// test take, looking at the IAM part, which the deployer may see, never change, and looking for deployments.
+/// belongs to none stands where there is room: what `probing` from outside and a failover test take,
+/// looking at the IAM part, which the deployer may see, never change, looking for deployments; and the lease.
 pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: &Names) -> Value {
     let mut permissions = of_stage(catalog, stage, names);
     if stage == Stage::Monitoring {
@@ -97,12 +97,16 @@ pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: 
         permissions.extend(leftovers::permissions(names));
         permissions.extend(deployments::permissions(names));
     }
+    if stage == Stage::Lb {
+        permissions.extend(lease::permissions(names));
+    }
     document(&permissions)
 }
 
 /// What whoever runs `setup iam`, and `setup delete` with the IAM part, must be allowed for it.
 pub fn admin(catalog: &[Entry], names: &Names) -> Value {
     let mut permissions = of_stage(catalog, Stage::Iam, names);
+    permissions.extend(lease::permissions(names));
     permissions.extend(leftovers::permissions(names));
     permissions.extend(deployments::permissions(names));
     document(&permissions)

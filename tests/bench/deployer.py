@@ -86,7 +86,8 @@ class Run:
         self.wall = since()
         process.returncode = os.waitstatus_to_exitcode(status)
         self.memory = usage.ru_maxrss * 1024
-        self.calls = [event for event in events if event["event"] == "call"]
+        # What keeps the lease goes on beside the work.
+        self.calls = [event for event in events if event["event"] == "call" and event["purpose"] != "lease"]
         self.began = [event for event in events if event["event"] == "started"]
         self.ended = [event for event in events if event["event"] == "finished"]
         self.own = {}

@@ -3,7 +3,9 @@ serves moto, before its first call; `held_launches` and `instance_refresh` are t
 real launches."""
 
 from . import (
+    atomic_s3,
     bucket_tags,
+    certificates_in_use,
     ebs_default_key,
     fis_tags,
     max_lifetime,
@@ -12,7 +14,17 @@ from . import (
     service_passwords,
 )
 
-MENDS = (bucket_tags, ebs_default_key, fis_tags, max_lifetime, policy_names, profile_roles, service_passwords)
+MENDS = (
+    atomic_s3,
+    bucket_tags,
+    certificates_in_use,
+    ebs_default_key,
+    fis_tags,
+    max_lifetime,
+    policy_names,
+    profile_roles,
+    service_passwords,
+)
 
 
 def install() -> None:

@@ -68,6 +68,19 @@ impl Deployment {
         deployment
     }
 
+    /// The same deployment in another operator's hands: its files, and none of the secrets that the first
+    /// one's runs have made.
+    ///
+    /// # Panics
+    /// When the directory cannot be written.
+    pub fn with_another_operator(&self) -> Self {
+        let dir = TempDir::new().expect("a directory");
+        for file in ["jitsi.toml", "cert.pem", "chain.pem", "key.pem", "agent"] {
+            fs::copy(self.path(file), dir.path().join(file)).expect(file);
+        }
+        Self { dir, account: self.account.clone(), name: self.name.clone() }
+    }
+
     /// A file of the deployment.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -186,7 +199,8 @@ impl Run {
         assert!(faults.is_empty(), "{}\n\n{}\n{}", faults.join("\n"), self.stdout, self.stderr);
     }
 
-    /// The calls to AWS, in the order they ended; of a run with `--json -v`.
+    /// The calls to AWS, in the order they ended, but for those that keep the lease; of a run with
+    /// `--json -v`.
     pub fn calls(&self) -> Vec<Call> {
         self.calls_with(|_| true)
     }
@@ -195,7 +209,7 @@ impl Run {
         let events =
             self.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         events
-            .filter(|event| event["event"] == "call")
+            .filter(|event| event["event"] == "call" && event["purpose"] != "lease")
             .filter(|event| status(event["status"].as_u64().unwrap_or_default()))
             .map(|event| Call {
                 service: event["service"].as_str().unwrap_or_default().into(),

@@ -73,6 +73,8 @@ impl Emulator {
             .args(options)
             .env("MOTO_AMIS_PATH", images)
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            // Whatever name it is called by is no bucket: clients with an endpoint of their own say the path.
+            .env("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

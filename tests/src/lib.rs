@@ -8,3 +8,4 @@ pub mod inventory;
 pub mod schema;
 pub mod standins;
 pub mod terminal;
+pub mod turnstile;

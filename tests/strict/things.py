@@ -7,6 +7,7 @@ from moto.elbv2.models import elbv2_backends
 from moto.fis.models import fis_backends
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
+from moto.s3.models import s3_backends
 from moto.ssm.models import ssm_backends
 
 
@@ -63,6 +64,10 @@ class Things:
         found = known.get(name) or next((each for each in known.values() if each.name == name), None)
         return found.arn if found else f"arn:aws:iam::{self.account}:{kind}/jitsi-aws/{name}"
 
+    def user_of(self, key):
+        user = iam_backends[self.account]["aws"].get_user_from_access_key_id(key)
+        return user.arn if user else f"arn:aws:iam::{self.account}:user/nobody"
+
     def encrypted_parameters(self, path):
         """Name and key's ARN of the parameter called `path`, and of those under it, that a key of the
         account's own encrypts. AWS's own key lets everybody in the account who may read the parameter."""
@@ -72,6 +77,10 @@ class Things:
             own = latest.parameter_type == "SecureString" and latest.keyid != "alias/aws/ssm"
             if own and (name == path or name.startswith(path + "/")):
                 yield name, kms_backends[self.account][self.region].describe_key(latest.keyid).arn
+
+    def has_object(self, bucket, key):
+        known = s3_backends[self.account]["aws"].buckets.get(bucket)
+        return known is not None and key in known.keys
 
     def role_of_profile(self, arn_or_name):
         name = arn_or_name.rsplit("/", 1)[-1]

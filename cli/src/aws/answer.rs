@@ -9,6 +9,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::{
     codes::{self, DENIED, FORBIDDEN, NotYet},
     foreign,
+    turn::NotOurTurn,
 };
 
 /// A call that AWS refused or never answered.
@@ -148,6 +149,10 @@ where
             request_id: meta.extra("aws_request_id").map(|id| foreign::plain(id, foreign::WORD)),
         };
     }
+    if let Some(not_sent) = cause::<NotOurTurn>(error) {
+        let (code, message) = (String::new(), not_sent.to_string());
+        return AwsError { doing, code, message, request_id: None, fate: Fate::NotSent };
+    }
     let (fate, message) = match error {
         SdkError::ConstructionFailure(_) => (Fate::NotSent, innermost(error)),
         SdkError::TimeoutError(_) => (Fate::Unknown, "no answer in time".to_owned()),
@@ -177,6 +182,13 @@ where
         Some(_) => foreign::answer(raw),
         None => format!("HTTP {}, but the answer ends early: {}", raw.status(), innermost(error)),
     }
+}
+
+/// The first cause of this type.
+fn cause<'a, C: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a C> {
+    error.downcast_ref().or_else(|| cause(error.source()?))
 }
 
 /// The cause at the bottom of the chain, which is the one that says something, as a person says it.

@@ -32,20 +32,28 @@ pub struct Call {
     pub sent: Duration,
     /// From sending to answer.
     pub took: Duration,
+    /// What it is for, where that is not a resource: `lease`.
+    pub purpose: Option<&'static str>,
 }
 
 impl Call {
     /// Whether the call can change anything.
     pub fn is_write(&self) -> bool {
-        const READS: [&str; 6] = ["Describe", "Get", "List", "Head", "Lookup", "Search"];
-        !READS.iter().any(|verb| self.operation.starts_with(verb))
+        is_write(&self.operation)
     }
+}
+
+/// Whether an operation can change anything.
+pub(super) fn is_write(operation: &str) -> bool {
+    const READS: [&str; 6] = ["Describe", "Get", "List", "Head", "Lookup", "Search"];
+    !READS.iter().any(|verb| operation.starts_with(verb))
 }
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = self.status.map_or("no answer".to_owned(), |s| s.to_string());
-        write!(f, "{} {} {status} {} ms", self.service, self.operation, self.took.as_millis())
+        write!(f, "{} {} {status} {} ms", self.service, self.operation, self.took.as_millis())?;
+        self.purpose.map_or(Ok(()), |purpose| write!(f, "  {purpose}"))
     }
 }
 
@@ -57,6 +65,7 @@ pub struct Calls {
     start: Instant,
     log: Arc<Mutex<Vec<Call>>>,
     tell: Option<Tell>,
+    purpose: Option<&'static str>,
 }
 
 impl fmt::Debug for Calls {
@@ -67,7 +76,7 @@ impl fmt::Debug for Calls {
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { start: Instant::now(), log: Arc::default(), tell: None }
+        Self { start: Instant::now(), log: Arc::default(), tell: None, purpose: None }
     }
 }
 
@@ -75,6 +84,12 @@ impl Calls {
     /// A log that also tells `listener` of each call as it ends.
     pub fn telling(listener: impl Fn(&Call) + Send + Sync + 'static) -> Self {
         Self { tell: Some(Arc::new(listener)), ..Self::default() }
+    }
+
+    /// The same log, for calls that are made for this.
+    #[must_use]
+    pub fn made_for(&self, purpose: &'static str) -> Self {
+        Self { purpose: Some(purpose), ..self.clone() }
     }
 
     /// All calls so far, in the order they ended.
@@ -129,6 +144,7 @@ impl Intercept for Calls {
             status: context.response().map(|response| response.status().as_u16()),
             sent: at.duration_since(self.start),
             took: at.elapsed(),
+            purpose: self.purpose,
         });
         Ok(())
     }

@@ -6,8 +6,10 @@ mod codes;
 mod endpoint;
 mod foreign;
 mod session;
+mod turn;
 
 pub use answer::{Answer, AwsError, Fate};
 pub use calls::{Call, Calls};
 pub use codes::NotYet;
 pub use session::{Aws, Caller, Credentials, HttpClient, connect};
+pub use turn::{Moment, Turn};

@@ -8,10 +8,10 @@ use aws_config::{
     provider_config::ProviderConfig, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::{http::SharedHttpClient, interceptors::Intercept};
 use jitsi_http::{NoAuthorities, Proxy};
 
-use super::{Answer, AwsError, Calls, endpoint};
+use super::{Answer, AwsError, Calls, Turn, endpoint};
 use crate::{error::Hinted, local};
 
 /// The HTTP client under every SDK client: the seam at which tests inject faults.
@@ -70,6 +70,8 @@ pub struct Aws {
     pub tagging: aws_sdk_resourcegroupstagging::Client,
     /// Every call made through these clients.
     pub calls: Calls,
+    /// Whether these clients may send what changes something.
+    pub turn: Turn,
     config: SdkConfig,
 }
 
@@ -79,6 +81,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(30);
 // The SDK's default of 3 is too few for EC2 under `RequestLimitExceeded`.
 const ATTEMPTS: u32 = 6;
+// What keeps a lease must know soon whether it did: half of the time between two renewals.
+const LEASE_ATTEMPT_LIMIT: Duration = Duration::from_secs(5);
+const LEASE_LIMIT: Duration = Duration::from_secs(15);
 
 /// Loads the standard AWS environment for `region`, its proxy included, and makes the clients. Makes no
 /// call.
@@ -123,9 +128,12 @@ pub async fn connect(
 }
 
 macro_rules! client {
-    ($service:ident, $config:expr, $calls:expr) => {
+    ($service:ident, $config:expr, $calls:expr, $turn:expr) => {
         $service::Client::from_conf(
-            $service::config::Builder::from($config).interceptor($calls.clone()).build(),
+            $service::config::Builder::from($config)
+                .interceptor($calls.clone())
+                .interceptor($turn.clone())
+                .build(),
         )
     };
 }
@@ -133,29 +141,27 @@ macro_rules! client {
 impl Aws {
     /// Makes the clients. Makes no call.
     pub fn new(config: &SdkConfig, calls: Calls) -> Self {
+        let turn = Turn::default();
         Self {
-            acm: client!(aws_sdk_acm, config, calls),
-            autoscaling: client!(aws_sdk_autoscaling, config, calls),
-            cloudwatch: client!(aws_sdk_cloudwatch, config, calls),
-            ec2: client!(aws_sdk_ec2, config, calls),
-            elbv2: client!(aws_sdk_elasticloadbalancingv2, config, calls),
-            eventbridge: client!(aws_sdk_eventbridge, config, calls),
-            fis: client!(aws_sdk_fis, config, calls),
-            iam: client!(aws_sdk_iam, config, calls),
-            kms: client!(aws_sdk_kms, config, calls),
-            route53: client!(aws_sdk_route53, config, calls),
-            // Path style, so that an endpoint given as an address works too.
+            acm: client!(aws_sdk_acm, config, calls, turn),
+            autoscaling: client!(aws_sdk_autoscaling, config, calls, turn),
+            cloudwatch: client!(aws_sdk_cloudwatch, config, calls, turn),
+            ec2: client!(aws_sdk_ec2, config, calls, turn),
+            elbv2: client!(aws_sdk_elasticloadbalancingv2, config, calls, turn),
+            eventbridge: client!(aws_sdk_eventbridge, config, calls, turn),
+            fis: client!(aws_sdk_fis, config, calls, turn),
+            iam: client!(aws_sdk_iam, config, calls, turn),
+            kms: client!(aws_sdk_kms, config, calls, turn),
+            route53: client!(aws_sdk_route53, config, calls, turn),
             s3: aws_sdk_s3::Client::from_conf(
-                aws_sdk_s3::config::Builder::from(config)
-                    .force_path_style(config.endpoint_url().is_some())
-                    .interceptor(calls.clone())
-                    .build(),
+                s3(config).interceptor(calls.clone()).interceptor(turn.clone()).build(),
             ),
-            sns: client!(aws_sdk_sns, config, calls),
-            ssm: client!(aws_sdk_ssm, config, calls),
-            sts: client!(aws_sdk_sts, config, calls),
-            tagging: client!(aws_sdk_resourcegroupstagging, config, calls),
+            sns: client!(aws_sdk_sns, config, calls, turn),
+            ssm: client!(aws_sdk_ssm, config, calls, turn),
+            sts: client!(aws_sdk_sts, config, calls, turn),
+            tagging: client!(aws_sdk_resourcegroupstagging, config, calls, turn),
             calls,
+            turn,
             config: config.clone(),
         }
     }
@@ -166,6 +172,18 @@ impl Aws {
         let provider = SharedCredentialsProvider::new(credentials);
         let config = self.config.to_builder().credentials_provider(provider).build();
         Self::new(&config, self.calls.clone())
+    }
+
+    /// A client for what keeps a lease: never gated, given up soon, and seen by `clock`.
+    pub fn for_lease(&self, clock: impl Intercept + 'static) -> aws_sdk_s3::Client {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .operation_attempt_timeout(LEASE_ATTEMPT_LIMIT)
+            .operation_timeout(LEASE_LIMIT)
+            .build();
+        let calls = self.calls.made_for("lease");
+        let config = s3(&self.config).timeout_config(timeouts).interceptor(calls);
+        aws_sdk_s3::Client::from_conf(config.interceptor(clock).build())
     }
 
     /// Whether these are a session's credentials and not an access key.
@@ -190,4 +208,9 @@ impl Aws {
             _ => Err(AwsError::not_aws(DOING).into()),
         }
     }
+}
+
+/// Path style, so that an endpoint given as an address works too.
+fn s3(config: &SdkConfig) -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::config::Builder::from(config).force_path_style(config.endpoint_url().is_some())
 }

@@ -10,12 +10,14 @@ use super::{
     confirm::{self, Question, Yes},
     foreign, list, preflight,
     session::{Role, Session, excused},
+    writing,
 };
 use crate::{
     args, deployments,
-    engine::{self, Doomed, Stage, Survey},
+    engine::{self, Doomed, Key, Stage, Summary, Survey},
     error::{Hinted, Interrupted},
     invocation::{as_admin, command, with_other_profile},
+    lease::Lease,
     leftovers,
     ui::{elapsed, table},
 };
@@ -29,7 +31,7 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
     let role = if options.keep_iam { Role::Deployer } else { Role::Admin };
     let mut session = Session::open(env, &config, role).await?;
     session.cx.drain = options.drain;
-    let stages = if options.keep_iam { &Stage::ALL[1..] } else { &Stage::ALL[..] };
+    let stages = stages(role);
     if session.is_deployer() && !options.keep_iam {
         return Err(Hinted::user(
             "the deployer cannot delete the IAM part: that is its own user",
@@ -53,10 +55,18 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
         confirm(env, options, &session, &doomed)?;
     }
     let start = Instant::now();
-    let summary = engine::delete(&session.catalog, &doomed, &session.cx).await;
-    let summary = summary.map_err(|error| again(&session, error, options))?;
-    if stages.contains(&Stage::Instances) {
-        leftovers::delete_volumes(&session.cx).await?;
+    let mut summary = Summary::default();
+    if !doomed.is_empty() {
+        let mut lease = None;
+        let result = Box::pin(tear_down(env, options, &session, role, &mut lease)).await;
+        summary = writing::end(env, lease, result).await?;
+        let bucket = session.catalog.iter().find(|entry| entry.key == Key::LeaseBucket);
+        if let Some(bucket) = bucket.map(std::slice::from_ref) {
+            // Empty as soon as the lease is given back.
+            let doomed = engine::inventory(bucket, stages, &session.cx).await?;
+            let deleted = engine::delete(bucket, &doomed, &session.cx).await;
+            summary.add(&deleted.map_err(|error| again(&session, error, options))?);
+        }
     }
     env.ui.busy("looking again whether anything is left");
     let left = look_again(&session, stages).await?;
@@ -128,6 +138,36 @@ fn words(options: &args::Delete) -> String {
     let given = [(options.keep_iam, " --keep-iam"), (options.drain, " --drain")];
     let flags = given.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag);
     format!("setup delete{}", flags.collect::<String>())
+}
+
+/// Deletes all but the lease's own bucket, under the lease, which is left in `lease`.
+async fn tear_down(
+    env: &Env,
+    options: &args::Delete,
+    session: &Session,
+    role: Role,
+    lease: &mut Option<Lease>,
+) -> Result<Summary> {
+    writing::prepare(session, role).await?;
+    let taken = writing::begin(env, session, role, "setup delete").await?;
+    taken.gate(&session.cx.aws);
+    *lease = Some(taken);
+    let stages = stages(role);
+    // Somebody may have worked on it since it was shown.
+    let mut doomed = engine::inventory(&session.catalog, stages, &session.cx).await?;
+    foreign::refuse_occupied(session, &doomed).await?;
+    doomed.retain(|doomed| doomed.key != Key::LeaseBucket);
+    let summary = engine::delete(&session.catalog, &doomed, &session.cx).await;
+    let summary = summary.map_err(|error| again(session, error, options))?;
+    if stages.contains(&Stage::Instances) {
+        leftovers::delete_volumes(&session.cx).await?;
+    }
+    Ok(summary)
+}
+
+/// The administrator deletes all, the deployer all but the IAM part.
+fn stages(role: Role) -> &'static [Stage] {
+    if role == Role::Deployer { &Stage::ALL[1..] } else { &Stage::ALL[..] }
 }
 
 /// Shows what will go, and asks for the deployment's name.

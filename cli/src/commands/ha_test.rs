@@ -11,6 +11,7 @@ use super::{
     confirm::{self, Question, Yes},
     preflight,
     session::{Role, Session},
+    writing,
 };
 use crate::{
     args,
@@ -56,8 +57,10 @@ pub(super) async fn run(env: &Env, options: &args::HaTest) -> Result<Exit> {
         Event::Happened(line) => happened(&ui, line),
         Event::Waiting(what) => ui.watching(&what),
     };
-    let (report, ended) =
-        Box::pin(ha_test::run(&session.cx, &deployment, plan, ways, tell)).await?;
+    // Not gated by it: what was harmed must be taken back, whosever turn it is.
+    let lease = writing::begin(env, &session, Role::Deployer, "ha-test").await?;
+    let result = Box::pin(ha_test::run(&session.cx, &deployment, plan, ways, tell)).await;
+    let (report, ended) = writing::end(env, Some(lease), result).await?;
     files::write(&report, &page).await?;
     env.ui.document("ha-test", &Document { report: &report, page: &page });
     env.ui.result(&format!("{}\nreport: {}", report.text(env.ui.style()), page.display()));

@@ -10,9 +10,12 @@ mod list;
 mod plan;
 mod preflight;
 mod probe;
+mod repair;
 mod session;
 mod setup;
 mod stages;
+mod unlock;
+mod writing;
 
 use std::{sync::mpsc, thread, time::Duration};
 
@@ -90,6 +93,8 @@ async fn dispatch(command: Command, env: Env) -> Result<Exit> {
         Command::Init(options) => init::run(&env, options),
         Command::Setup { stage: None } => stages::run(&env).await,
         Command::Setup { stage: Some(Setup::Delete(options)) } => delete::run(&env, &options).await,
+        Command::Setup { stage: Some(Setup::Repair) } => repair::run(&env).await,
+        Command::Setup { stage: Some(Setup::Unlock) } => unlock::run(&env).await,
         Command::Setup { stage: Some(stage) } => setup::run(&env, &stage).await,
         Command::Plan { stage } => plan::run(&env, stage).await,
         Command::List => list::run(&env).await,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Env, Exit, preflight,
     session::{Role, Session},
+    writing,
 };
 use crate::{
     args::PlanStage,
@@ -26,13 +27,14 @@ pub(super) async fn run(env: &Env, stage: Option<PlanStage>) -> Result<Exit> {
     let words = stage.map_or("plan".to_owned(), |_| format!("plan {}", stages[0].word()));
     let config = preflight::load(env, stages).await?;
     let session = Session::open(env, &config, Role::Deployer).await?;
+    let at_work = writing::say_who_is_at_work(env, &session).await?;
     let plan = async {
         let planned = engine::plan(&session.catalog, stages, &session.cx).await?;
         anyhow::Ok((planned, rights(&session, stages).await?))
     };
     let (planned, rights) = plan.await.map_err(|error| session.explain(error, &words))?;
     let todo = Todo::count(&planned);
-    env.ui.document("plan", &document(&planned, &todo));
+    env.ui.document("plan", &document(&planned, &todo, &at_work));
     let cost = cost(&config, &planned).map(|cost| format!("\n{cost}\n")).unwrap_or_default();
     env.ui.result(&format!("{}{cost}", render(env.ui.style(), &planned)));
     if todo.is_empty() {
@@ -196,7 +198,7 @@ fn remarks(line: &Planned) -> Vec<String> {
     remarks
 }
 
-fn document(planned: &[Planned], todo: &Todo) -> Value {
+fn document(planned: &[Planned], todo: &Todo, at_work: &Value) -> Value {
     let resources: Vec<Value> = planned
         .iter()
         .map(|line| {
@@ -218,5 +220,6 @@ fn document(planned: &[Planned], todo: &Todo) -> Value {
     json!({
         "resources": resources,
         "create": todo.create, "update": todo.update, "delete": todo.delete, "conflicts": todo.conflicts,
+        "at_work": at_work,
     })
 }

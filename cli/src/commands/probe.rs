@@ -9,6 +9,7 @@ use meeting_probe::{Failure, Observer, Prober, Report, Step, StepName};
 use super::{
     Env, Exit, preflight,
     session::{Role, Session},
+    writing,
 };
 use crate::{
     args,
@@ -29,6 +30,7 @@ pub(super) async fn run(env: &Env, options: &args::Probe) -> Result<Exit> {
         visitor::stranger(&config)
     } else {
         let session = Session::open(env, &config, Role::Deployer).await?;
+        writing::say_who_is_at_work(env, &session).await?;
         visitor::target(&session.cx.aws, &config).await?
     };
     target.connect.clone_from(&options.connect_to);

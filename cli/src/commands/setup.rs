@@ -8,13 +8,15 @@ use serde_json::json;
 use super::{
     Env, Exit, preflight,
     session::{Role, Session},
+    writing,
 };
 use crate::{
     args::Setup,
     config::Config,
-    engine::{self, Stage, Summary},
+    engine::{self, Key, Stage, Summary},
     error::{Hinted, Interrupted},
     invocation::{as_admin, as_deployer, command, with_other_profile},
+    lease::Lease,
     local::CredentialsFile,
     resources::load_balancer,
     site_record::SiteRecord,
@@ -23,43 +25,118 @@ use crate::{
 
 pub(super) async fn run(env: &Env, stage: &Setup) -> Result<Exit> {
     let (word, stages): (&str, &[Stage]) = match stage {
-        Setup::Iam => ("iam", &[Stage::Iam]),
+        Setup::Iam(_) => ("iam", &[Stage::Iam]),
         Setup::Instances => ("instances", &[Stage::Instances]),
         Setup::Lb => ("lb", &[Stage::Lb]),
         Setup::Monitoring => ("monitoring", &[Stage::Monitoring]),
-        Setup::All | Setup::Delete(_) => ("all", &Stage::ALL),
+        Setup::All(_) | Setup::Delete(_) | Setup::Repair | Setup::Unlock => ("all", &Stage::ALL),
+    };
+    let take_over = match stage {
+        Setup::Iam(keys) | Setup::All(keys) => keys.take_over.clone(),
+        _ => None,
     };
     let config = preflight::load(env, stages).await?;
     let start = Instant::now();
-    let mut summary = Summary::default();
-    let mut address = None;
-    // The IAM stage makes the deployer the others work as, so it is a run of its own.
-    let (iam, others): (Vec<Stage>, Vec<Stage>) = stages.iter().partition(|s| **s == Stage::Iam);
-    let after_iam = others.clone();
-    // What is named for later stages is looked at before the first one writes.
-    let mut ahead = stages;
-    for (stages, role) in [(iam, Role::Admin), (others, Role::Deployer)] {
-        if stages.is_empty() {
-            continue;
-        }
-        let session = Session::open(env, &config, role).await?;
-        let later: &[Stage] = if role == Role::Admin { &after_iam } else { &[] };
-        let ahead = std::mem::take(&mut ahead);
-        let done = apply(env, &session, [&stages, later, ahead], word).await?;
-        if role == Role::Admin && done.created + done.changed > 0 {
-            // The next command knows by this that services may not have heard of it yet.
-            CredentialsFile::standard()?.note_change(&session.cx.names.profile())?;
-        }
-        summary.add(&done);
-        if stages.contains(&Stage::Lb) {
-            address = Some(load_balancer::dns_name(&session.cx).await?);
-        }
-    }
+    let mut lease = None;
+    let work = Work { stages, word, take_over };
+    let result = Box::pin(work.run(env, &config, &mut lease)).await;
+    let (summary, address) = writing::end(env, lease, result).await?;
     if !env.ui.json() {
         env.ui.remark(&format!("{summary} in {}", elapsed(start.elapsed())));
     }
     finish(env, &config, word, &summary, address.as_deref());
     Ok(Exit::Done)
+}
+
+/// What a run is to do.
+struct Work<'a> {
+    stages: &'a [Stage],
+    word: &'a str,
+    take_over: Option<String>,
+}
+
+impl Work<'_> {
+    /// Under one lease, which is left in `lease`: what was done, and the load balancer's address.
+    async fn run(
+        &self,
+        env: &Env,
+        config: &Arc<Config>,
+        lease: &mut Option<Lease>,
+    ) -> Result<(Summary, Option<String>)> {
+        let mut summary = Summary::default();
+        let mut address = None;
+        // The IAM stage makes the deployer the others work as, so it is a run of its own.
+        let (iam, others): (Vec<Stage>, Vec<Stage>) =
+            self.stages.iter().partition(|s| **s == Stage::Iam);
+        let after_iam = others.clone();
+        // What is named for later stages is looked at before the first one writes.
+        let mut ahead = self.stages;
+        for (stages, role) in [(iam, Role::Admin), (others, Role::Deployer)] {
+            if stages.is_empty() {
+                continue;
+            }
+            let mut session = Session::open(env, config, role).await?;
+            refuse_deployer(&session, &stages)?;
+            session.cx.take_over.clone_from(&self.take_over);
+            if let Some(lease) = lease {
+                lease.keep_with(&session.cx.aws, &session.cx.names);
+            } else {
+                let words = format!("setup {}", self.word);
+                let taken = self.begin(env, &session, role, &after_iam, &words).await;
+                let (made, taken) = taken.map_err(|error| session.explain(error, &words))?;
+                summary.add(&made);
+                *lease = Some(taken);
+            }
+            if let Some(lease) = lease {
+                lease.gate(&session.cx.aws);
+            }
+            // Made before the lease could be taken.
+            session.catalog.retain(|entry| entry.key != Key::LeaseBucket);
+            let later: &[Stage] = if role == Role::Admin { &after_iam } else { &[] };
+            let ahead = std::mem::take(&mut ahead);
+            let done = apply(env, &session, [&stages, later, ahead], self.word).await?;
+            if role == Role::Admin && done.created + done.changed > 0 {
+                // The next command knows by this that services may not have heard of it yet.
+                CredentialsFile::standard()?.note_change(&session.cx.names.profile())?;
+            }
+            summary.add(&done);
+            if stages.contains(&Stage::Lb) {
+                address = Some(load_balancer::dns_name(&session.cx).await?);
+            }
+        }
+        Ok((summary, address))
+    }
+
+    /// Takes the lease. Its own bucket is made for it first, unless anything is in the way of the rest.
+    async fn begin(
+        &self,
+        env: &Env,
+        session: &Session,
+        role: Role,
+        later: &[Stage],
+        words: &str,
+    ) -> Result<(Summary, Lease)> {
+        let mut made = Summary::default();
+        if role == Role::Admin {
+            if !writing::is_prepared(session).await? {
+                engine::check(&session.catalog, self.stages, &session.cx).await?;
+                engine::foresee(&session.catalog, &[Stage::Iam], later, &session.cx).await?;
+            }
+            made = writing::prepare(session, role).await?;
+        }
+        Ok((made, writing::begin(env, session, role, words).await?))
+    }
+}
+
+fn refuse_deployer(session: &Session, stages: &[Stage]) -> Result<()> {
+    if session.is_deployer() && stages.contains(&Stage::Iam) {
+        return Err(Hinted::user(
+            "the deployer may not change its own rights",
+            format!("use admin credentials, for example `{}`", with_other_profile("setup iam")),
+        )
+        .into());
+    }
+    Ok(())
 }
 
 /// Brings `stages` to what is asked for. What is in the way of `later` ones, and what is named for those
@@ -70,17 +147,12 @@ async fn apply(
     [stages, later, ahead]: [&[Stage]; 3],
     word: &str,
 ) -> Result<Summary> {
-    if session.is_deployer() && stages.contains(&Stage::Iam) {
-        return Err(Hinted::user(
-            "the deployer may not change its own rights",
-            format!("use admin credentials, for example `{}`", with_other_profile("setup iam")),
-        )
-        .into());
-    }
     let of_stages = |entry: &&engine::Entry| {
         stages.contains(&entry.key.stage()) && entry.resource.wanted(&session.cx)
     };
-    let count = session.catalog.iter().filter(of_stages).count();
+    // The lease's own bucket was made before.
+    let count = session.catalog.iter().filter(of_stages).count()
+        + usize::from(stages.contains(&Stage::Iam));
     let title: Vec<String> =
         stages.iter().map(|stage| format!("{} {}", stage.number(), stage.word())).collect();
     env.ui.remark(&format!("{}   {count} resources, as {}", title.join(", "), session.who()));

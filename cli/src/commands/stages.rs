@@ -8,6 +8,7 @@ use super::{
     plan::Todo,
     preflight,
     session::{Role, Session},
+    writing,
 };
 use crate::{
     engine::{self, Change, Planned, Stage},
@@ -89,6 +90,7 @@ fn detail(style: Style, state: State, lines: &[&Planned], todo: &Todo, exists: u
 pub(super) async fn run(env: &Env) -> Result<Exit> {
     let config = preflight::load(env, &[]).await?;
     let session = Session::open(env, &config, Role::Deployer).await?;
+    let at_work = writing::say_who_is_at_work(env, &session).await?;
     let planned = engine::plan(&session.catalog, &Stage::ALL, &session.cx).await;
     let planned = planned.map_err(|error| session.explain(error, "setup"))?;
     let style = env.ui.style();
@@ -118,7 +120,7 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
         &json!({
             "deployment": config.name.as_str(), "region": config.region.as_str(),
             "domain": config.domain.as_str(), "account": session.caller.account, "stages": states,
-            "remarks": remarks,
+            "remarks": remarks, "at_work": at_work,
         }),
     );
     env.ui.result(&format!(
@@ -155,6 +157,8 @@ mod tests {
             detail: String::new(),
             borrowed: false,
             expiring: None,
+            hint: None,
+            remark: None,
             change,
             hint: None,
             remark: None,

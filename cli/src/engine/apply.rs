@@ -42,7 +42,28 @@ pub async fn apply_before(
         .map(|entry| &entry.key)
         .filter(|key| stages.contains(&key.stage()))
         .collect();
-    let needed = closure(catalog, &chosen);
+    bring(catalog, &chosen, later, cx).await
+}
+
+/// Fails with what is in the way of `stages` and of those `later`, and writes nothing.
+pub async fn foresee(catalog: &[Entry], stages: &[Stage], later: &[Stage], cx: &Cx) -> Result<()> {
+    let entries: Vec<&Entry> =
+        catalog.iter().filter(|entry| stages.contains(&entry.key.stage())).collect();
+    nothing_in_the_way(catalog, &entries, later, cx).await.map(drop)
+}
+
+/// As [`apply`], for one resource.
+pub async fn apply_one(catalog: &[Entry], key: &Key, cx: &Cx) -> Result<Summary> {
+    bring(catalog, &BTreeSet::from([key]), &[], cx).await
+}
+
+async fn bring(
+    catalog: &[Entry],
+    chosen: &BTreeSet<&Key>,
+    later: &[Stage],
+    cx: &Cx,
+) -> Result<Summary> {
+    let needed = closure(catalog, chosen);
     let (entries, earlier): (Vec<&Entry>, Vec<&Entry>) =
         needed.into_iter().partition(|entry| chosen.contains(&entry.key));
     walk(cx, &earlier, Direction::Build, |entry| async move {
@@ -123,7 +144,8 @@ async fn nothing_in_the_way(
 
 /// Whether there is one, as it should be, and nothing to sweep.
 fn are_right(all: &[Found]) -> bool {
-    matches!(all, [only] if only.drift.is_empty() && !only.stale)
+    let mut own = all.iter().filter(|found| !found.spare);
+    matches!((own.next(), own.next()), (Some(only), None) if only.drift.is_empty() && !only.stale)
 }
 
 fn conflicts(entries: &[&Entry], seen: &BTreeMap<Key, Vec<Found>>, cx: &Cx) -> Vec<anyhow::Error> {

@@ -72,6 +72,8 @@ macro_rules! keys {
 }
 
 keys! {
+    /// Private bucket for the lease of who is at work: made first, deleted last.
+    LeaseBucket = "bucket" in Iam,
     /// What the deployer may do in stage 01.
     InstancesPolicy = "IAM policy" in Iam,
     /// What the deployer may do in stage 02.

@@ -9,16 +9,19 @@ mod graph;
 mod key;
 mod patience;
 mod plan;
+mod twins;
 
 use anyhow::Result;
 use async_trait::async_trait;
 
-pub use apply::{apply, apply_before};
+pub use apply::{apply, apply_before, apply_one, foresee};
 pub use check::check;
 pub use delete::{Doomed, Survey, delete, inventory, occupied, survey};
 pub use event::{Event, Listener, Outcome, Summary};
 pub use key::{Key, Stage};
+pub(crate) use patience::patiently;
 pub use plan::{Change, Planned, plan};
+pub use twins::{Verdict, twins};
 
 use crate::{
     cx::Cx,
@@ -64,6 +67,16 @@ pub trait Resource: Send + Sync {
         Ok(())
     }
 
+    /// What uses this one of two, in words, if anything does.
+    async fn used_by(&self, _cx: &Cx, _found: &Found) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Why it can be neither made nor used beside what was found, if so; asked before anything is changed.
+    fn refuse(&self, _cx: &Cx, _all: &[Found]) -> Option<Hinted> {
+        None
+    }
+
     /// All that exists of it: by its name, else by our owner tag. Empty when there is none or its
     /// parent is absent. Only the service's own named way of saying "no such thing" means absent.
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>>;
@@ -101,6 +114,10 @@ pub struct Found {
     pub drift: Vec<Drift>,
     /// Ours, but no longer wanted: deleted once everything else is as it should be.
     pub stale: bool,
+    /// Ours, and somebody else's to use: left alone, and deleted with the rest.
+    pub spare: bool,
+    /// The id of the network it lies in, or is attached to.
+    pub within: Option<String>,
     /// One line for a person: address range, zone, number of instances.
     pub detail: String,
     /// What will go wrong soon, though nothing differs: a certificate that expires.
@@ -128,6 +145,8 @@ impl Found {
             owner,
             drift: Vec::new(),
             stale: false,
+            spare: false,
+            within: None,
             detail: String::new(),
             expiring: None,
             fixed: Vec::new(),
@@ -146,6 +165,20 @@ impl Found {
     #[must_use]
     pub fn stale(mut self, stale: bool) -> Self {
         self.stale = stale;
+        self
+    }
+
+    /// Says in which network it lies, or to which it is attached.
+    #[must_use]
+    pub fn within(mut self, network: Option<&str>) -> Self {
+        self.within = network.map(str::to_owned);
+        self
+    }
+
+    /// Marks it as somebody else's to use.
+    #[must_use]
+    pub fn spare(mut self) -> Self {
+        self.spare = true;
         self
     }
 
@@ -193,7 +226,7 @@ impl Entry {
     /// The one thing of this kind that is wanted, out of all that was found. More than one of ours
     /// is refused: nobody can tell which one the others refer to.
     fn current(&self, cx: &Cx, found: &[Found]) -> Result<Option<Found>> {
-        let current = || found.iter().filter(|found| !found.stale);
+        let current = || found.iter().filter(|found| !found.stale && !found.spare);
         let foreign = current().find_map(|found| match &found.owner {
             Owner::Foreign(why) => Some((&found.id, why)),
             Owner::Ours | Owner::Borrowed => None,
@@ -205,13 +238,16 @@ impl Entry {
             )
             .into());
         }
+        if let Some(why) = self.resource.refuse(cx, found) {
+            return Err(why.into());
+        }
         let first = current().next().cloned();
         if let (Some(first), Some(second)) = (&first, current().nth(1)) {
             return Err(Hinted::user(
                 format!("there are two: {} and {}", first.id, second.id),
                 format!(
-                    "delete the one that is not in use, or start anew: `{}` removes both",
-                    as_admin("setup delete")
+                    "`{}` shows which one is in use, and deletes the other",
+                    command("setup repair")
                 ),
             )
             .into());

@@ -46,7 +46,7 @@ impl Patience {
 }
 
 /// Repeats `step`, which may be begun anew at any time, while its failure is excused.
-pub(super) async fn patiently<T, F>(cx: &Cx, key: &Key, mut step: impl FnMut() -> F) -> Result<T>
+pub(crate) async fn patiently<T, F>(cx: &Cx, key: &Key, mut step: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
@@ -66,8 +66,9 @@ pub(super) async fn listed(cx: &Cx, entry: &Entry, mend: bool) -> Result<Option<
     let mut patience = Patience::new();
     loop {
         let all = patiently(cx, &entry.key, || entry.resource.find(cx)).await?;
-        let known =
-            all.iter().find(|found| !found.stale && !matches!(found.owner, Owner::Foreign(_)));
+        let known = all.iter().find(|found| {
+            !found.stale && !found.spare && !matches!(found.owner, Owner::Foreign(_))
+        });
         match known.cloned() {
             Some(found) => {
                 if mend && !found.drift.is_empty() && found.owner == Owner::Ours {

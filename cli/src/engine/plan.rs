@@ -111,7 +111,9 @@ pub(super) async fn locate(entries: &[&Entry], cx: &Cx) -> Result<BTreeMap<Key, 
         let located = &located;
         async move {
             let all = patiently(cx, &entry.key, || entry.resource.find(cx)).await?;
-            let usable = |found: &&Found| !found.stale && !matches!(found.owner, Owner::Foreign(_));
+            let usable = |found: &&Found| {
+                !found.stale && !found.spare && !matches!(found.owner, Owner::Foreign(_))
+            };
             // Looking again after deleting must not go by what was there before.
             match all.iter().find(usable) {
                 Some(found) => cx.put(&entry.key, found.id.clone()),

@@ -1,15 +1,20 @@
-//! The deployer's access key. AWS shows its secret once, so a key is worth something only as long as
-//! the profile on this machine holds that secret: any other key of our user is replaced.
+//! The deployer's access key of this operator. AWS shows its secret once, so a key is worth something only
+//! where a profile holds that secret: a key whose secret is not here is another operator's, and kept.
 
-use std::time::{Duration, SystemTime};
+mod others;
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_iam::types::StatusType;
+use aws_sdk_iam::types::{AccessKeyMetadata, StatusType};
 
 use super::iam::{ABSENT, once, settled};
 use crate::{
-    aws::{Answer, Aws, AwsError, NotYet},
+    aws::{Answer, Aws, AwsError, Fate, NotYet},
     cx::Cx,
     engine::{Drift, Found, Key, Resource},
     error::Hinted,
@@ -27,6 +32,7 @@ pub struct AccessKeyPair;
 const STATUS: &str = "status";
 const SECRET: &str = "secret";
 const KEY: &str = "key";
+const OWNER: &str = "owner";
 
 // A new key works everywhere within seconds as a rule.
 const WORKING_LIMIT: Duration = Duration::from_mins(2);
@@ -40,8 +46,16 @@ impl Resource for AccessKeyPair {
     fn permissions(&self, names: &Names) -> Vec<Permission> {
         let user = || [names.iam_arn("user", &names.deployer_user())];
         vec![
-            Permission::read(&["iam:ListAccessKeys"]).on(user()),
-            Permission::write(&["iam:CreateAccessKey", "iam:DeleteAccessKey"]).on(user()),
+            // Whose a key is stands in the tags of the user.
+            Permission::read(&["iam:GetUser", "iam:ListAccessKeys"]).on(user()),
+            Permission::write(&[
+                "iam:CreateAccessKey",
+                "iam:DeleteAccessKey",
+                "iam:GetAccessKeyLastUsed",
+                "iam:TagUser",
+                "iam:UntagUser",
+            ])
+            .on(user()),
         ]
     }
 
@@ -55,20 +69,22 @@ impl Resource for AccessKeyPair {
         let mut found = Vec::new();
         // Only the keys of a user that is ours: its id is known only then.
         if let Some(user) = cx.id(&Key::DeployerUser) {
-            let keys = cx.aws.iam.list_access_keys().user_name(&user).into_paginator().items();
-            let keys = keys.send().try_collect().await;
-            let keys = keys.unless(ABSENT, format!("listing the access keys of `{user}`"))?;
-            for key in keys.unwrap_or_default() {
+            let owners = others::owners(cx, &user).await?;
+            for key in keys(cx, &user).await? {
                 let id = key.access_key_id().unwrap_or_default();
                 let mut this = Found::new(id, Owner::Ours);
                 if Some(id) == here {
                     let status = key.status().map_or("unknown", StatusType::as_str);
                     this.compare(STATUS, status, StatusType::Active.as_str());
-                    found.insert(0, this);
-                } else {
+                    if !owners.contains_key(id) {
+                        this.compare(OWNER, "not noted", "noted");
+                    }
+                } else if cx.take_over.as_deref() == Some(id) {
                     this.drift.push(unusable(SECRET, &file, "not in"));
-                    found.push(this);
+                } else {
+                    this = this.detail(others::told(&key, owners.get(id))).spare();
                 }
+                found.push(this);
             }
         }
         // Only a profile that says so is this deployment's, where AWS does not know its key.
@@ -79,24 +95,36 @@ impl Resource for AccessKeyPair {
             this.drift.push(unusable(KEY, &file, "unknown to AWS, only in"));
             found.push(this);
         }
-        // One is enough: the first stays or is replaced, the others go.
-        let mut found: Vec<Found> =
-            found.into_iter().enumerate().map(|(index, key)| key.stale(index > 0)).collect();
+        // Said where it is asked for: of two keys that leave no room for a third.
+        if others::refusal(cx, &found, in_iam).is_some() {
+            for key in found.iter_mut().filter(|key| key.spare) {
+                key.detail = format!("{}, {}", key.detail, others::last_used(cx, &key.id).await?);
+            }
+        }
         if let Some(whose) = foreign {
             found.push(Found::new(file.path().display().to_string(), Owner::Foreign(whose)));
         }
         Ok(found)
     }
 
+    fn refuse(&self, cx: &Cx, all: &[Found]) -> Option<Hinted> {
+        others::refusal(cx, all, in_iam)
+    }
+
     async fn create(&self, cx: &Cx) -> Result<String> {
         make(cx).await
     }
 
-    /// Whatever is wrong with a key, a new one is the cure: one that was made inactive may have been
+    /// Whatever else is wrong with a key, a new one is the cure: one that was made inactive may have been
     /// so for a reason.
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        let user = cx.need(&Key::DeployerUser)?;
+        if found.drift.iter().all(|drift| drift.field == OWNER) {
+            return others::own(cx, &user, &found.id).await;
+        }
         refuse_foreign_profile(cx)?;
         delete_key(cx, &found.id).await?;
+        others::disown(cx, &user, &found.id).await?;
         make(cx).await?;
         Ok(())
     }
@@ -173,18 +201,46 @@ fn too_new(error: &AwsError) -> bool {
 async fn make(cx: &Cx) -> Result<String> {
     refuse_foreign_profile(cx)?;
     let user = cx.need(&Key::DeployerUser)?;
+    let before = ids(cx, &user).await?;
     let answer = settled(cx, &Key::AccessKey, || async {
         let call = cx.aws.iam.create_access_key().user_name(&user).customize();
         let answer = call.config_override(once()).send().await;
         answer.doing(format!("creating an access key for `{user}`"))
     })
-    .await?;
-    let key = answer.access_key.context("AWS returned no access key")?;
+    .await;
+    if let Err(error) = &answer
+        && error.downcast_ref::<AwsError>().is_some_and(|error| error.fate == Fate::Unknown)
+    {
+        // Nobody knows the secret of what was made, and it is our turn: nobody else has made it.
+        for id in ids(cx, &user).await?.difference(&before) {
+            delete_key(cx, id).await?;
+        }
+    }
+    let key = answer?.access_key.context("AWS returned no access key")?;
     let profile = Profile::new(cx.names.account(), &key.access_key_id, &key.secret_access_key)
         .for_region(cx.names.region())
         .changed(SystemTime::now());
     CredentialsFile::standard()?.write(&cx.names.profile(), &profile)?;
+    cx.made(&Key::AccessKey);
+    others::own(cx, &user, &key.access_key_id).await?;
     Ok(key.access_key_id)
+}
+
+async fn keys(cx: &Cx, user: &str) -> Result<Vec<AccessKeyMetadata>> {
+    let keys = cx.aws.iam.list_access_keys().user_name(user).into_paginator().items();
+    let keys = keys.send().try_collect().await;
+    let keys = keys.unless(ABSENT, format!("listing the access keys of `{user}`"))?;
+    Ok(keys.unwrap_or_default())
+}
+
+async fn ids(cx: &Cx, user: &str) -> Result<BTreeSet<String>> {
+    let keys = keys(cx, user).await?;
+    Ok(keys.into_iter().filter_map(|key| key.access_key_id).collect())
+}
+
+/// Whether it is more than a profile of a key that is gone.
+fn in_iam(key: &Found) -> bool {
+    !key.drifted(KEY)
 }
 
 async fn delete_key(cx: &Cx, id: &str) -> Result<()> {

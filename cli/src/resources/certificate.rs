@@ -130,6 +130,12 @@ impl Resource for SiteCertificate {
         Ok(all)
     }
 
+    async fn used_by(&self, cx: &Cx, found: &Found) -> Result<Option<String>> {
+        let detail = describe(cx, &found.id).await?;
+        let users = detail.and_then(|detail| detail.in_use_by).unwrap_or_default();
+        Ok((!users.is_empty()).then(|| users.join(", ")))
+    }
+
     async fn create(&self, cx: &Cx) -> Result<String> {
         match &cx.config.certificate {
             Certificate::Import(paths) => import::import(cx, paths, None).await,

@@ -1,6 +1,7 @@
 //! What the EC2 resources share: filters by our tags, tags in the create call, calls that must not
 //! be repeated below the engine, and permissions narrowed by our owner tag.
 
+use anyhow::Result;
 use aws_sdk_ec2::{
     config::{Builder, retry::RetryConfig},
     types::{Filter, ResourceType, Tag, TagSpecification},
@@ -8,6 +9,7 @@ use aws_sdk_ec2::{
 use serde_json::json;
 
 use crate::{
+    aws::Answer,
     cx::Cx,
     engine::Stage,
     names::Names,
@@ -24,6 +26,21 @@ pub(super) fn filter(name: &str, value: impl Into<String>) -> Filter {
 /// Ours, and called `name`.
 pub(super) fn ours_named(cx: &Cx, name: &str) -> [Filter; 2] {
     [filter(&format!("tag:{}", tags::DEPLOYMENT), cx.names.deployment()), filter("tag:Name", name)]
+}
+
+/// What has a network interface where `name=value` says: instances, the load balancer, or somebody else's.
+pub(super) async fn interfaces(cx: &Cx, name: &str, value: &str) -> Result<Option<String>> {
+    let call = cx.aws.ec2.describe_network_interfaces().filters(filter(name, value));
+    let answer = call.send().await.doing(format!("looking for what uses {value}"))?;
+    let told = answer.network_interfaces().iter().map(|interface| {
+        let id = interface.network_interface_id().unwrap_or_default();
+        let attachment = interface.attachment();
+        let instance = attachment.and_then(|attachment| attachment.instance_id());
+        let what = instance.or(interface.description()).filter(|what| !what.is_empty());
+        what.map_or_else(|| id.to_owned(), |what| format!("{id} of {what}"))
+    });
+    let told: Vec<String> = told.collect();
+    Ok((!told.is_empty()).then(|| told.join(", ")))
 }
 
 /// The tags of a new thing, for its create call.

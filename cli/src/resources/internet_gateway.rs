@@ -58,7 +58,7 @@ impl Resource for Gateway {
             let mut found = Found::new(id, owner(&cx.names, gateway.tags()));
             let actual = attached_to(&gateway);
             found.compare(ATTACHED_TO, actual.as_deref().unwrap_or("nothing"), &wanted);
-            all.push(found);
+            all.push(found.within(actual.as_deref()));
         }
         Ok(all)
     }

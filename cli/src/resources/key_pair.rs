@@ -1,5 +1,5 @@
-//! The key pair for SSH: made on this machine, only its public half is sent. The launch template
-//! refers to it by name, so replacing it changes nothing else.
+//! The key pair for SSH: made on the machine of the operator who came first, only its public half is sent.
+//! A pair whose private half is elsewhere is another operator's, and kept.
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -13,7 +13,8 @@ use super::ec2::{filter, owner};
 use crate::{
     aws::Answer,
     cx::Cx,
-    engine::{Drift, Found, Key, Resource, Stage},
+    engine::{Found, Key, Resource, Stage},
+    invocation::aws_here,
     local::{Kept, PrivateKeyFile},
     names::Names,
     policy::Permission,
@@ -24,9 +25,8 @@ use crate::{
 /// The key pair; its id is its name.
 pub struct SshKeyPair;
 
-const PRIVATE_HALF: &str = "private key";
 const PUBLIC_HALF: &str = "public key";
-const EFFECT: &str = "new instances take the new key, those that run take the former one";
+const ELSEWHERE: &str = "the private half is on another machine";
 
 #[async_trait]
 impl Resource for SshKeyPair {
@@ -59,7 +59,7 @@ impl Resource for SshKeyPair {
         };
         let path = || file.path().display().to_string();
         if kept.public().is_some() {
-            for found in &mut all {
+            for found in all.iter_mut().filter(|found| found.detail.is_empty()) {
                 found.detail = path();
             }
         }
@@ -75,14 +75,20 @@ impl Resource for SshKeyPair {
         Ok(self.name(cx))
     }
 
-    async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
-        let file = PrivateKeyFile::standard(&cx.names)?;
-        let public = file.read_or_make()?;
-        if found.drifted(PRIVATE_HALF) {
-            delete_pair(cx, &found.id).await?;
-            cx.note(&Key::KeyPair, format!("{}: {EFFECT}", file.path().display()));
+    /// The only drift there is: a pair that is only here.
+    async fn update(&self, cx: &Cx, _: &Found) -> Result<()> {
+        self.create(cx).await.map(drop)
+    }
+
+    /// Says once that the private half is elsewhere.
+    async fn wait(&self, cx: &Cx, _: &str) -> Result<()> {
+        for found in self.find(cx).await?.iter().filter(|found| found.detail.ends_with(ELSEWHERE)) {
+            let (name, detail) = (&found.id, &found.detail);
+            let delete = aws_here(&format!("ec2 delete-key-pair --key-name {name}"));
+            let lost = format!("ask who has it, or, if it is lost, run `{delete}` and this again");
+            cx.note(&Key::KeyPair, format!("key pair `{name}`: {detail}; {lost}"));
         }
-        import(cx, &public).await
+        Ok(())
     }
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
@@ -101,19 +107,13 @@ fn on_aws(cx: &Cx, file: &PrivateKeyFile, kept: &Kept, pair: &KeyPairInfo) -> Fo
     };
     if found.owner == Owner::Ours && !fits {
         let path = file.path().display();
-        let actual = match kept {
-            Kept::Nothing => format!("{path} does not exist"),
-            Kept::Unreadable(_) => format!("{path} is no private key"),
+        found.detail = match kept {
+            Kept::Nothing => format!("{path} does not exist: {ELSEWHERE}"),
+            Kept::Unreadable(_) => format!("{path} is no private key: {ELSEWHERE}"),
             Kept::Ours(_) | Kept::Theirs(_) | Kept::Elsewhere(_) => {
-                format!("{path} is another one")
+                format!("{path} is another one: {ELSEWHERE}")
             }
         };
-        found.drift.push(Drift {
-            field: PRIVATE_HALF,
-            actual,
-            wanted: format!("in {path}"),
-            effect: Some(EFFECT.to_owned()),
-        });
     }
     found
 }

@@ -39,6 +39,7 @@ pub mod instance_role;
 pub mod internet_gateway;
 pub mod key_pair;
 pub mod launch_template;
+pub mod lease_bucket;
 pub mod lifecycle_hook;
 pub mod listener;
 pub mod load_balancer;

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{ResourceType, Route, RouteState, RouteTable};
 
-use super::ec2::{making, on_ours, once, ours_named, owner, tagged, tagging};
+use super::ec2::{interfaces, making, on_ours, once, ours_named, owner, tagged, tagging};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -64,9 +64,25 @@ impl Resource for Routes {
             let id = table.route_table_id().unwrap_or_default();
             let mut found = Found::new(id, owner(&cx.names, table.tags()));
             found.compare(DEFAULT_ROUTE, default_route(table.routes()), &wanted);
-            all.push(found);
+            all.push(found.within(table.vpc_id()));
         }
         Ok(all)
+    }
+
+    /// Subnets that lie where something is; others are only about to be used.
+    async fn used_by(&self, cx: &Cx, found: &Found) -> Result<Option<String>> {
+        let call = cx.aws.ec2.describe_route_tables().route_table_ids(&found.id);
+        let doing = format!("looking for what uses route table {}", found.id);
+        let answer = call.send().await.unless(&[NOT_FOUND], doing)?;
+        let tables = answer.and_then(|answer| answer.route_tables).unwrap_or_default();
+        for association in tables.iter().flat_map(RouteTable::associations) {
+            if let Some(subnet) = association.subnet_id()
+                && interfaces(cx, "subnet-id", subnet).await?.is_some()
+            {
+                return Ok(Some(subnet.to_owned()));
+            }
+        }
+        Ok(None)
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {

@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::{self, IpPermission, ResourceType};
 use jitsi_templates::layout::{HEALTH_PORT, MEDIA_PORT};
 
 use super::{
-    ec2::{filter, making, on_ours, once, ours_named, owner, tagged, tagging},
+    ec2::{filter, interfaces, making, on_ours, once, ours_named, owner, tagged, tagging},
     rules::{Rule, Source},
 };
 use crate::{
@@ -87,6 +87,10 @@ impl Resource for SecurityGroup {
             all.extend(self.namesake(cx).await?.map(|group| found(cx, &group, &wanted)));
         }
         Ok(all)
+    }
+
+    async fn used_by(&self, cx: &Cx, found: &Found) -> Result<Option<String>> {
+        interfaces(cx, "group-id", &found.id).await
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {
@@ -211,7 +215,7 @@ fn found(cx: &Cx, group: &types::SecurityGroup, wanted: &BTreeSet<Rule>) -> Foun
     let mut found =
         Found::new(group.group_id().unwrap_or_default(), owner(&cx.names, group.tags()));
     found.drift = drift(&Rule::split(group.ip_permissions()), wanted);
-    found
+    found.within(group.vpc_id())
 }
 
 fn drift(actual: &BTreeSet<Rule>, wanted: &BTreeSet<Rule>) -> Vec<Drift> {

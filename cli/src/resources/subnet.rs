@@ -9,7 +9,7 @@ use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType, RouteTable};
 use ipnet::Ipv4Net;
 
 use super::{
-    ec2::{filter, making, on_ours, once, ours_named, owner, tagged, tagging},
+    ec2::{filter, interfaces, making, on_ours, once, ours_named, owner, tagged, tagging},
     zones,
 };
 use crate::{
@@ -103,6 +103,7 @@ impl Resource for Subnet {
             let zone = subnet.availability_zone().unwrap_or_default();
             let mut found =
                 Found::new(id, owner(&cx.names, subnet.tags())).detail(format!("{zone}  {cidr}"));
+            found = found.within(subnet.vpc_id());
             found
                 .compare(ADDRESS_RANGE, cidr, self.range(cx))
                 .fixed(ADDRESS_RANGE, Some("[network] cidr"))
@@ -118,6 +119,10 @@ impl Resource for Subnet {
             all.push(found);
         }
         Ok(all)
+    }
+
+    async fn used_by(&self, cx: &Cx, found: &Found) -> Result<Option<String>> {
+        interfaces(cx, "subnet-id", &found.id).await
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {

@@ -101,7 +101,15 @@ impl Resource for Targets {
             .fixed(VPC, None)
             .compare(HEALTH_CHECK, health_check(group), wanted_health_check())
             .compare(DEREGISTRATION_DELAY, delay, wanted_delay(cx));
-        Ok(vec![found])
+        Ok(vec![found.within(group.vpc_id())])
+    }
+
+    async fn used_by(&self, cx: &Cx, found: &Found) -> Result<Option<String>> {
+        let call = cx.aws.elbv2.describe_target_groups().target_group_arns(&found.id);
+        let answer = call.send().await.doing("looking for what uses our target group")?;
+        let balancer =
+            answer.target_groups().iter().flat_map(|group| group.load_balancer_arns()).next();
+        Ok(balancer.cloned())
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {

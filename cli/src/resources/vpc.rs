@@ -6,7 +6,7 @@ use aws_sdk_ec2::types::{
     AttributeBooleanValue, ResourceType, RouteTable, Tag, Vpc, VpcAttributeName,
 };
 
-use super::ec2::{filter, making, on_ours, once, ours_named, owner, tagged, tagging};
+use super::ec2::{filter, interfaces, making, on_ours, once, ours_named, owner, tagged, tagging};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -39,6 +39,7 @@ impl Resource for Network {
                 "ec2:DescribeRouteTables",
                 "ec2:DescribeSecurityGroups",
                 "ec2:DescribeSubnets",
+                "ec2:DescribeNetworkInterfaces", // which of two is in use
                 "ec2:DescribeVpcAttribute",
                 "ec2:DescribeVpcs",
             ]),
@@ -62,6 +63,10 @@ impl Resource for Network {
             all.push(found(cx, &vpc.doing("looking for our VPC")?).await?);
         }
         Ok(all)
+    }
+
+    async fn used_by(&self, cx: &Cx, found: &Found) -> Result<Option<String>> {
+        interfaces(cx, "vpc-id", &found.id).await
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {

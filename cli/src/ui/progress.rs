@@ -152,6 +152,7 @@ impl Progress {
             emit(&json!({
                 "event": "call", "service": call.service, "operation": call.operation,
                 "status": call.status, "sent_ms": call.sent.as_millis(), "took_ms": call.took.as_millis(),
+                "purpose": call.purpose,
             }));
         } else {
             self.say(&self.style.dim(&format!("   aws {call}")));

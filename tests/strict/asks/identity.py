@@ -16,6 +16,9 @@ class Identity(Asking):
             arn += "AWSServiceRoleFor" + names[service.split(".")[0]]
             self.ask(self.action, arn, "role", context={"iam:AWSServiceName": [service]})
             return
+        if operation == "GetAccessKeyLastUsed":
+            self.ask(self.action, self.things.user_of(self.p["AccessKeyId"]), "user")
+            return
         kinds = reference.types(self.action)
         named = [
             ("policy", self.p.get("PolicyArn")) if "UserName" not in self.p and "RoleName" not in self.p else ("", None),

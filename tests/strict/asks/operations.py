@@ -72,6 +72,14 @@ class Operations(Asking):
             deletes = self.call.operation == "DeleteObject" and self.p.get("VersionId")
             action = "s3:DeleteObjectVersion" if deletes else self.action
             self.ask(action, f"{bucket}/{self.p['Key']}", "object")
+            absent = not self.things.has_object(self.p["Bucket"], self.p["Key"])
+            if self.call.operation in ("GetObject", "HeadObject") and absent:
+                # S3 API, GetObject, "Permissions": without it an object that is not there is denied.
+                self.ask("s3:ListBucket", bucket, "bucket")
+            if "IfMatch" in self.p and self.call.operation in ("PutObject", "DeleteObject"):
+                # S3 user guide, "How to prevent object overwrites with conditional writes", "Enforce conditional
+                # deletes": who compares an ETag must have the right to read it.
+                self.ask("s3:GetObject", f"{bucket}/{self.p['Key']}", "object")
             if self.p.get("Tagging"):  # S3 API, PutObject: x-amz-tagging
                 self.ask("s3:PutObjectTagging", f"{bucket}/{self.p['Key']}", "object")
         else:

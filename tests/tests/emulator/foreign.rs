@@ -43,6 +43,7 @@ fn row(key: &Key) -> Row {
         Key::InstanceRole => InTheWay(Kind::Role, "jitsi-instance"),
         Key::InstanceProfile => InTheWay(Kind::InstanceProfile, "jitsi-instance"),
         Key::FaultInjectionRole => InTheWay(Kind::Role, "jitsi-fault-injection"),
+        Key::LeaseBucket => InTheWay(Kind::Bucket, "jitsi-ACCOUNT-eu-central-1-lease"),
         Key::AgentBucket => InTheWay(Kind::Bucket, "jitsi-ACCOUNT-eu-central-1"),
         Key::Vpc => Beside(Kind::Vpc, "jitsi"),
         Key::InternetGateway => Beside(Kind::InternetGateway, "jitsi"),

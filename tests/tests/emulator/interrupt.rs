@@ -17,6 +17,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::Value;
 
 /// Passes everything on to `account`'s endpoint; a request that contains `mark` sends the process
 /// its signal first. The address to use instead.
@@ -96,6 +97,8 @@ async fn an_interrupted_run_ends_what_it_began_and_the_next_goes_on() {
     let made = |operation: &str| run.calls().iter().any(|call| call.operation == operation);
     assert!(made("CreateVpc"), "the call that was under way was not cut off");
     assert!(!made("CreateSubnet"), "something new was begun");
+    let stages = deployment.succeed(&["setup"]).document();
+    assert_eq!(stages["result"]["at_work"], Value::Null, "the lease was not given back");
 
     deployment.succeed(&["setup", "instances"]);
     deployment.succeed(&["setup", "delete", "--keep-iam"]);

@@ -14,6 +14,7 @@ mod interrupt; // Ctrl-C ends what was begun, and no more
 mod life; // nothing → complete → unchanged → changed → nothing
 mod list; // which deployments there are, and whose the files on this machine are
 mod manners; // the whole life, several times, as AWS really answers
+mod operators; // two at once, one killed, and how they take turns
 mod partitions; // what the deployer knows of them is what the SDKs know
 mod privileges; // the deployer's policies allow exactly what it does
 mod prompts; // Ctrl-C and Ctrl-D at every question
@@ -25,3 +26,4 @@ mod shells; // completions in real shells, and the manual
 mod streams; // stdout and stderr: one document, and nothing lost quietly
 mod terminal; // real terminals, capable and not
 mod truth; // what plan and setup say
+mod twins; // two of a kind are told apart by what is in use
