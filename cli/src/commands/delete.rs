@@ -116,7 +116,7 @@ async fn nothing(
     let name = names.deployment();
     env.ui.result(&format!("nothing to delete: there is no deployment \"{name}\" {place}{iam}"));
     if !others.is_empty() {
-        env.ui.say("but there are these; should one have been this, give it its name or region back in jitsi.toml:");
+        env.ui.say("there are these; if one of them was meant, put its name and region back into jitsi.toml:");
         for line in list::text(&others, names.region()).lines() {
             env.ui.say(line);
         }

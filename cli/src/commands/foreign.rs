@@ -69,7 +69,11 @@ pub(super) fn kept(deleted: usize, lines: Vec<String>) -> Hinted {
         if lines.len() == 1 { "1 thing".to_owned() } else { format!("{} things", lines.len()) };
     Hinted::user(
         format!("deleted {deleted}, and 0 of ours are left; {things} of somebody else's stayed as they were"),
-        "nothing is to be done if they are; delete by hand what you know to be a rest of this deployment",
+        format!(
+            "leave what belongs to another deployment, `{}` shows those there are; delete by hand only what you \
+             know to be a rest of this one",
+            command("list")
+        ),
     )
     .with(lines)
 }

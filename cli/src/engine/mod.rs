@@ -29,7 +29,7 @@ use crate::{
     invocation::{as_admin, command},
     names::Names,
     policy::Permission,
-    tags::Owner,
+    tags::{Foreign, Owner},
 };
 
 /// One row of the catalog.
@@ -232,9 +232,20 @@ impl Entry {
             Owner::Ours | Owner::Borrowed => None,
         });
         if let Some((id, why)) = foreign {
+            let hint = match why {
+                // Of one that may be in use, nothing is to be removed.
+                Foreign::Of(_) => format!(
+                    "choose another [deployment] name in jitsi.toml; `{}` shows those there are",
+                    command("list")
+                ),
+                Foreign::Untagged | Foreign::Other(_) => {
+                    "choose another [deployment] name in jitsi.toml, or remove it yourself"
+                        .to_owned()
+                }
+            };
             return Err(Hinted::user(
                 format!("{id} has the name `{}`, but is not ours: {why}", self.resource.name(cx)),
-                "choose another [deployment] name in jitsi.toml, or remove it yourself",
+                hint,
             )
             .into());
         }
