@@ -73,6 +73,7 @@ impl Deployment {
     ///
     /// # Panics
     /// When the directory cannot be written.
+    #[must_use]
     pub fn with_another_operator(&self) -> Self {
         let dir = TempDir::new().expect("a directory");
         for file in ["jitsi.toml", "cert.pem", "chain.pem", "key.pem", "agent"] {

@@ -67,7 +67,7 @@ pub fn run(args: Args) -> u8 {
     let result = runtime.block_on(async {
         tokio::spawn(speak(ui.clone()));
         let env = Env { global: args.global, ui: ui.clone(), http: None, stop: listen(ui.clone()) };
-        dispatch(args.command, env).await
+        Box::pin(dispatch(args.command, env)).await
     });
     let code = match result {
         Ok(exit) => exit.code(),

@@ -35,6 +35,8 @@ pub const LIFE: Duration = Duration::from_secs(90);
 const RENEWED_EVERY: Duration = Duration::from_secs(30);
 // The owner stops so much earlier than others may begin: for what is under way, and S3's clocks.
 const MARGIN: Duration = Duration::from_secs(15);
+// How long the owner counts upon it.
+const VALID: Duration = LIFE.saturating_sub(MARGIN);
 // After a renewal that failed.
 const AGAIN: Duration = Duration::from_secs(3);
 // While S3 does not know its new bucket everywhere.
@@ -44,7 +46,7 @@ const LOOK: Duration = Duration::from_secs(2);
 // Lost answers in a row.
 const ATTEMPTS: u32 = 4;
 
-/// What keeping a lease takes. Conditional writes and deletes read the object's ETag, and without the right
+/// What keeping a lease takes. Conditional writes and deletes read the object's `ETag`, and without the right
 /// to list, S3 answers 403 where there is no such object (S3 API, `PutObject`, `DeleteObject`, `GetObject`).
 pub fn permissions(names: &Names) -> Vec<Permission> {
     let bucket = names.lease_bucket_arn();
@@ -122,7 +124,7 @@ struct Shared {
     stores: Mutex<Vec<Store>>,
     turn: Turn,
     gates: Mutex<Vec<Turn>>,
-    // As last written, with its ETag.
+    // As last written, with its `ETag`.
     mine: Mutex<(Record, String)>,
 }
 
@@ -206,7 +208,7 @@ impl Lease {
 
     fn keep(store: Store, record: Record, etag: String, began: Moment) -> Self {
         let turn = Turn::default();
-        turn.ours(began, LIFE - MARGIN);
+        turn.ours(began, VALID);
         let shared = Arc::new(Shared {
             stores: Mutex::new(vec![store]),
             turn,
@@ -282,7 +284,7 @@ async fn renew(shared: Arc<Shared>) {
             let began = Moment::now();
             match renew_once(&shared).await {
                 Ok(None) => {
-                    shared.every_turn(|turn| turn.ours(began, LIFE - MARGIN));
+                    shared.every_turn(|turn| turn.ours(began, VALID));
                     break None;
                 }
                 Ok(Some(lost)) => break Some(lost),

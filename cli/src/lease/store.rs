@@ -117,12 +117,12 @@ impl Store {
         Ok(Seen::Held(Held { record, age: Duration::from_secs(age), read_at, etag }))
     }
 
-    /// Writes it where there is none; its ETag, or `None` when there is one after all.
+    /// Writes it where there is none; its `ETag`, or `None` when there is one after all.
     pub(super) async fn create(&self, record: &Record) -> Result<Option<String>> {
         self.put(record, None).await
     }
 
-    /// Writes it in place of what has this ETag; `None` when that is no longer there.
+    /// Writes it in place of what has this `ETag`; `None` when that is no longer there.
     pub(super) async fn replace(&self, record: &Record, etag: &str) -> Result<Option<String>> {
         self.put(record, Some(etag)).await
     }
@@ -140,7 +140,7 @@ impl Store {
         answer.map(|answer| answer.e_tag.context("S3 named no ETag of the lease")).transpose()
     }
 
-    /// Deletes what has this ETag; `false` when that is no longer there.
+    /// Deletes what has this `ETag`; `false` when that is no longer there.
     pub(super) async fn remove(&self, etag: &str) -> Result<bool, AwsError> {
         let call = self.s3.delete_object().bucket(&self.bucket).key(KEY);
         let call = call.expected_bucket_owner(&self.account).if_match(etag);
