@@ -157,8 +157,6 @@ mod tests {
             detail: String::new(),
             borrowed: false,
             expiring: None,
-            hint: None,
-            remark: None,
             change,
             hint: None,
             remark: None,
