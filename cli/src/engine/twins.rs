@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::{Entry, Found, Key, plan::locate};
-use crate::{cx::Cx, error::Hinted, tags::Owner};
+use crate::{cx::Cx, error::Hinted, invocation::as_admin, tags::Owner};
 
 /// What is to become of one of two.
 #[derive(Clone, Debug)]
@@ -123,7 +123,10 @@ fn both_in_use(all: &[&Verdict]) -> anyhow::Error {
     });
     Hinted::user(
         "more than one is in use, or what would have to go is; nothing was deleted",
-        "end what uses the one that should go, or start anew: `jitsi-aws setup delete` removes all of it",
+        format!(
+            "end what uses the one that should go, or start anew: `{}` removes all of it",
+            as_admin("setup delete")
+        ),
     )
     .with(lines)
     .into()
