@@ -13,7 +13,8 @@ def fenced(workplace: Workplace, instance: str) -> None:
         return "reached" in workplace.inside(instance, "sh", "-c", script, expect=None)
 
     assert [user for user in ("prosody", "jicofo", "jvb", "www-data", "root") if reaches(user)] == ["root"]
-    assert "\u2713 metadata " in workplace.inside(instance, "jitsi-agent", "doctor", expect=None)
+    said = workplace.inside(instance, "jitsi-agent", "doctor", expect=None)
+    assert "\u2713 metadata " in said, said
     judged = workplace.inside(instance, "systemd-analyze", "security", "--no-pager")
     exposed = {row[0].removesuffix(".service"): float(row[1]) for line in judged.splitlines()
                if (row := line.split())[0].removesuffix(".service") in MOST_EXPOSED}

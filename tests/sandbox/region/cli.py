@@ -12,11 +12,19 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from . import addresses, capable, host, packages, releases
+from . import addresses, capable, host, images, packages, releases
 from .authority import Authority
 from .run_state import RunState
 from .shell import locked
 
+# What root has on an instance, and nothing of whoever asks: the operator's credentials are not the instance's.
+INSIDE = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "TERM": os.environ.get("TERM", "dumb"),
+    "AWS_ENDPOINT_URL": images.ENDPOINT,
+}
 READY_LIMIT = 60  # seconds from the start of the supervisor until the region answers
 
 
@@ -237,7 +245,7 @@ def run_inside(state: RunState, arguments, authority: Authority) -> int:
         raise SystemExit("sandbox: is not up with instances")
     if arguments.instance:
         enter = request(state, f"enter/{arguments.instance}")["argv"]
-        os.execvp(enter[0], [*enter, *(argv or ["/bin/bash", "-l"])])
+        os.execvpe(enter[0], [*enter, *(argv or ["/bin/bash", "-l"])], INSIDE)
     # The namespace's resolver, in a mount namespace of the command's own.
     resolver = state.directory / "resolv.conf"
     resolver.write_text(f"nameserver {addresses.API}\n")

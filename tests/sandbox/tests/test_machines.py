@@ -289,6 +289,14 @@ def test_image_of_an_instance_carries_its_changes(region):
     assert region.run(second, "cat /etc/golden")["StandardOutputContent"] == "golden\n"
 
 
+def test_a_command_inside_has_nothing_of_whoever_asks(region, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOPERATOR")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    said = region.cli("exec", "--instance", region.steady(), "--", "env")
+    assert "AKIAOPERATOR" not in said
+    assert "AWS_ENDPOINT_URL=http://198.18.0.1:4566" in said
+
+
 def test_reboot_keeps_the_disk(region):
     instance = region.steady()
     before = region.run(instance, "touch /etc/kept; cat /proc/sys/kernel/random/boot_id /proc/1/stat | cut -c1-400")
