@@ -6,21 +6,17 @@ use std::time::Instant;
 use jitsi_aws_tests::{
     deployment::Deployment,
     emulator::{Emulator, get},
-    inventory,
+    inventory, seeds,
 };
 use serde_json::Value;
 
 use crate::drift;
 
-/// Enough to meet each manner in several places; `MANNERS_SEED` adds one for all other tests.
-const SEEDS: [&str; 3] = ["2", "3", "5"];
-
-// They wait more than they work, so all at once, each with an emulator of its own.
+// All other tests meet the manners of `MANNERS_SEED`, 1 unless it is set.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn the_whole_life_passes_from_every_seed() {
-    let lives = SEEDS.map(|seed| tokio::spawn(from_seed(seed)));
-    for life in lives {
-        life.await.unwrap();
+    for seed in seeds(2) {
+        from_seed(&seed.to_string()).await;
     }
 }
 
