@@ -14,6 +14,7 @@ from functools import cache
 
 import manners
 import moto_mends
+from moto.core import responses, utils
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto_mends import held_launches, instance_refresh
 from moto_mends.rpc_v2_cbor import RpcV2Cbor
@@ -23,8 +24,10 @@ from werkzeug.serving import make_server
 moto_mends.install()
 held_launches.install()
 instance_refresh.install()
-# Which service a host is depends on nothing else; the emulator looks through its own directory every time.
+# What the emulator finds out anew for every call, and depends on nothing else: which service a host is, and which
+# actions a service has.
 DomainDispatcherApplication.get_backend_for_host = cache(DomainDispatcherApplication.get_backend_for_host)
+responses.method_names_from_class = cache(utils.method_names_from_class)
 
 
 def delayed(app, seconds):

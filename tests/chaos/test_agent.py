@@ -1,18 +1,15 @@
 """What a serving instance survives without anything being wrong with Jitsi: an agent that is killed, a reboot,
-another public address, a second run."""
-
-import time
+another public address."""
 
 import pytest
 
-from .course import Fault, bring_back, suffer
-from .deployment import Instance, dropping, wait_for
+from .course import Fault, suffer
+from .deployment import Instance, dropping
 
 KILL = (
     "before=$(systemctl show -p MainPID --value jitsi-agent); systemctl kill --signal=KILL jitsi-agent; "
     "for _ in $(seq 50); do kill -0 $before 2>/dev/null || exit 0; sleep 0.1; done; exit 9"
 )
-UNITS = "nginx prosody jicofo jitsi-videobridge2"
 
 
 def ask_nobody(instance: Instance) -> None:
@@ -56,22 +53,3 @@ def test_another_public_address(member, figures):
     note = "the metadata service is asked every minute, and when a meeting fails"
     suffer(member, "address", Fault("another public address", associate, 150, told_by=110, note=note), figures)
     assert address["PublicIp"] in member.run("cat /etc/jitsi/videobridge/jvb.conf")
-
-
-@pytest.mark.quick
-def test_a_second_run_changes_and_restarts_nothing(member):
-    def everything() -> str:
-        return member.run(
-            f"systemctl show -p MainPID -p ExecMainStartTimestampMonotonic {UNITS}; "
-            "find /etc /usr/share/jitsi-meet -xdev -type f -printf '%p %T@ %i\\n' | sort")
-
-    prober = member.prober()
-    try:
-        bring_back(member, prober)
-        before = everything()
-        member.run("jitsi-agent install && jitsi-agent configure && systemctl restart jitsi-agent")
-        time.sleep(1)
-        wait_for("a well instance", lambda: prober.now().well, 60)
-    finally:
-        prober.end()
-    assert everything() == before

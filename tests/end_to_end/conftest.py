@@ -15,6 +15,21 @@ def sandbox(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(argv, capture_output=True, text=True, timeout=1800, check=False)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also the chapters that take minutes")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes minutes; told with --slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
+
+
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory):
     """A region that is up, and an empty home with a certificate."""

@@ -60,6 +60,22 @@ def test_second_run_changes_nothing(workplace):
     assert workplace.steady() == instance
 
 
+def test_the_agents_work_done_again_changes_and_restarts_nothing(workplace):
+    instance = workplace.steady()
+
+    def everything() -> str:
+        return workplace.inside(
+            instance, "sh", "-c",
+            f"systemctl show -p MainPID -p ExecMainStartTimestampMonotonic {' '.join(UNITS)}; "
+            "find /etc /usr/share/jitsi-meet -xdev -type f -printf '%p %T@ %i\\n' | sort")
+
+    before = everything()
+    again = "jitsi-agent install && jitsi-agent configure && systemctl restart jitsi-agent"
+    workplace.inside(instance, "sh", "-c", again)
+    healed(workplace, instance)
+    assert everything() == before
+
+
 def test_programs_are_fenced_and_the_agent_is_not(workplace):
     """What each program may do on the machine, by a real attempt and in systemd's judgement."""
     instance = workplace.steady()
@@ -109,7 +125,7 @@ def test_killed_instance_is_mailed_and_replaced_by_what_was_proven(workplace, tm
     assert any(first in mail for mail in workplace.mail())
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", (*UNITS, "jitsi-agent"))
 def test_killed_service_heals_in_place(workplace, unit):
     instance = workplace.steady()
     before = main_process(workplace, instance, unit)
@@ -156,6 +172,7 @@ def test_blocked_udp_turns_visitors_away_and_says_so(workplace):
     healed(workplace, instance)
 
 
+@pytest.mark.slow
 def test_zone_outage_moves_the_site(workplace, tmp_path):
     first = workplace.steady()
     zone = zone_of(workplace, first)

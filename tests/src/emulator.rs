@@ -1,4 +1,4 @@
-//! The AWS emulator (moto) on a free loopback port: one server per test binary, one account per test.
+//! The AWS emulator (moto) on a free loopback port: a few servers per test binary, one account per test.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -6,9 +6,10 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
+        LazyLock, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    thread::available_parallelism,
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -40,10 +41,14 @@ pub struct Account {
 }
 
 impl Emulator {
-    /// The server all tests of a binary share.
+    /// A server that other tests of the binary use, too, each with accounts of its own. There is one per
+    /// processor, given in turn: the emulator is one Python process, which never uses more than one.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Emulator> = OnceLock::new();
-        SHARED.get_or_init(Self::start)
+        static SHARED: LazyLock<Vec<OnceLock<Emulator>>> = LazyLock::new(|| {
+            (0..available_parallelism().map_or(1, usize::from)).map(|_| OnceLock::new()).collect()
+        });
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        SHARED[NEXT.fetch_add(1, Ordering::Relaxed) % SHARED.len()].get_or_init(Self::start)
     }
 
     /// Starts a server of its own, for tests that change the server itself. AWS's manners are drawn

@@ -219,7 +219,7 @@ impl Lab {
     }
 
     async fn apply(&self) -> Result<Summary> {
-        engine::apply(&self.catalog, &STAGES, &self.cx).await
+        engine::apply(&self.catalog, &STAGES, &[], &self.cx).await
     }
 
     async fn delete(&self) -> Result<Summary> {
@@ -295,14 +295,14 @@ async fn drift_is_mended_and_planned() {
     assert_eq!(planned.len(), 2);
     assert!(matches!(&planned[0].change, Change::Update(drift) if drift[0].wanted == "2"));
     assert_eq!(bigger.done(), [""; 0], "planning changes nothing");
-    engine::apply(&bigger.catalog, &[Stage::Lb], &bigger.cx).await.unwrap();
+    engine::apply(&bigger.catalog, &[Stage::Lb], &[], &bigger.cx).await.unwrap();
     assert_eq!(bigger.done(), ["update LoadBalancer", "update HttpsListener"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stage_needs_the_ones_before_it() {
     let lab = Lab::new().await;
-    let error = engine::apply(&lab.catalog, &[Stage::Lb], &lab.cx).await.unwrap_err();
+    let error = engine::apply(&lab.catalog, &[Stage::Lb], &[], &lab.cx).await.unwrap_err();
     assert_eq!(format!("{error:#}"), "VPC `fake`: there is no VPC yet");
     assert_eq!(lab.world.lock().unwrap().count(), 0);
 }
@@ -334,10 +334,10 @@ async fn what_is_in_the_way_is_found_before_the_first_write() {
     assert!(format!("{error:#}").contains("2 things are in the way"), "all at once: {error:#}");
 
     let later = [Stage::Instances, Stage::Lb];
-    let iam = || engine::apply_before(&lab.catalog, &[Stage::Iam], &later, &lab.cx);
+    let iam = || engine::apply(&lab.catalog, &[Stage::Iam], &later, &lab.cx);
     iam().await.unwrap_err();
     assert_eq!(lab.done(), [""; 0], "nor in a run that goes on with other stages");
-    engine::apply(&lab.catalog, &[Stage::Iam], &lab.cx).await.unwrap();
+    engine::apply(&lab.catalog, &[Stage::Iam], &[], &lab.cx).await.unwrap();
     iam().await.unwrap(); // writes nothing, so those stages find it themselves
 }
 

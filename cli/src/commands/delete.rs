@@ -60,13 +60,11 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
         let mut lease = None;
         let result = Box::pin(tear_down(env, options, &session, role, &mut lease)).await;
         summary = writing::end(env, lease, result).await?;
-        let bucket = session.catalog.iter().find(|entry| entry.key == Key::LeaseBucket);
-        if let Some(bucket) = bucket.map(std::slice::from_ref) {
-            // Empty as soon as the lease is given back.
-            let doomed = engine::inventory(bucket, stages, &session.cx).await?;
-            let deleted = engine::delete(bucket, &doomed, &session.cx).await;
-            summary.add(&deleted.map_err(|error| again(&session, error, options))?);
-        }
+        // Empty as soon as the lease is given back.
+        let bucket = writing::bucket(&session);
+        let doomed = engine::inventory(bucket, stages, &session.cx).await?;
+        let deleted = engine::delete(bucket, &doomed, &session.cx).await;
+        summary.add(&deleted.map_err(|error| unfinished(&session, error, &words(options)))?);
     }
     env.ui.busy("looking again whether anything is left");
     let left = look_again(&session, stages).await?;
@@ -158,7 +156,7 @@ async fn tear_down(
     foreign::refuse_occupied(session, &doomed).await?;
     doomed.retain(|doomed| doomed.key != Key::LeaseBucket);
     let summary = engine::delete(&session.catalog, &doomed, &session.cx).await;
-    let summary = summary.map_err(|error| again(session, error, options))?;
+    let summary = summary.map_err(|error| unfinished(session, error, &words(options)))?;
     if stages.contains(&Stage::Instances) {
         leftovers::delete_volumes(&session.cx).await?;
     }
@@ -223,10 +221,11 @@ async fn look_again(session: &Session, stages: &[Stage]) -> Result<Vec<String>> 
     Ok(left)
 }
 
-fn again(session: &Session, error: anyhow::Error, options: &args::Delete) -> anyhow::Error {
+/// The error for a deletion that did not get to its end; `words` are those of the command.
+pub(super) fn unfinished(session: &Session, error: anyhow::Error, words: &str) -> anyhow::Error {
     if error.is::<Interrupted>() {
-        let hint = format!("delete the rest with `{}`", command(&words(options)));
+        let hint = format!("delete the rest with `{}`", command(words));
         return Hinted::stopped("stopped on request; some of it is gone", hint).into();
     }
-    session.explain(error, &words(options))
+    session.explain(error, words)
 }

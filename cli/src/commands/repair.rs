@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::{
     Env, Exit,
     confirm::{self, Question, Yes},
+    delete::unfinished,
     preflight,
     session::{Role, Session},
     writing,
 };
 use crate::{
     engine::{self, Doomed, Summary, Verdict},
-    error::{Hinted, Interrupted},
     invocation::command,
     ui::table,
 };
@@ -49,13 +49,8 @@ async fn delete(session: &Session, shown: &[Verdict]) -> Result<Summary> {
         .filter(|now| !now.stays && shown.iter().any(|before| same(before, now)))
         .map(|verdict| Doomed { key: verdict.key, name: verdict.name, found: verdict.found })
         .collect();
-    engine::delete(&session.catalog, &doomed, &session.cx).await.map_err(|error| {
-        if error.is::<Interrupted>() {
-            let hint = format!("delete the rest with `{}`", command("setup repair"));
-            return Hinted::stopped("stopped on request; some of it is gone", hint).into();
-        }
-        session.explain(error, "setup repair")
-    })
+    let deleted = engine::delete(&session.catalog, &doomed, &session.cx).await;
+    deleted.map_err(|error| unfinished(session, error, "setup repair"))
 }
 
 /// Shows what stays and what goes, and asks.

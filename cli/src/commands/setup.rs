@@ -159,7 +159,7 @@ async fn apply(
     let words = format!("setup {word}");
     let applied = async {
         engine::check(&session.catalog, ahead, &session.cx).await?;
-        engine::apply_before(&session.catalog, stages, later, &session.cx).await
+        engine::apply(&session.catalog, stages, later, &session.cx).await
     };
     let applied = applied.await;
     env.ui.unchanged();

@@ -11,7 +11,7 @@ use super::{
     session::{Role, Session},
 };
 use crate::{
-    engine::{self, Key, Stage, Summary},
+    engine::{self, Entry, Key, Stage, Summary},
     error::{Hinted, Interrupted},
     invocation::command,
     lease::{self, Held, Lease, Told},
@@ -19,9 +19,13 @@ use crate::{
 
 /// Whether what the lease is kept in is there already.
 pub(super) async fn is_prepared(session: &Session) -> Result<bool> {
-    let bucket = session.catalog.iter().find(|entry| entry.key == Key::LeaseBucket);
-    let bucket = bucket.map(std::slice::from_ref).unwrap_or_default();
-    Ok(!engine::inventory(bucket, &[Stage::Iam], &session.cx).await?.is_empty())
+    Ok(!engine::inventory(bucket(session), &[Stage::Iam], &session.cx).await?.is_empty())
+}
+
+/// The catalog's row of what the lease is kept in.
+pub(super) fn bucket(session: &Session) -> &[Entry] {
+    let row = session.catalog.iter().find(|entry| entry.key == Key::LeaseBucket);
+    row.map(std::slice::from_ref).unwrap_or_default()
 }
 
 /// Makes what the lease is kept in; only an administrator may.

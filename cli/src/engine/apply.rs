@@ -24,14 +24,8 @@ use crate::{
 
 /// Brings every resource of `stages` to what the configuration asks for. Resources of other stages
 /// are only looked up; one that is missing is an error that names the stage to run. What is in the way is
-/// found before the first write.
-pub async fn apply(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Summary> {
-    apply_before(catalog, stages, &[], cx).await
-}
-
-/// As [`apply`], in a run that goes on with the stages `later`: what is in their way is found before the
-/// first write, too.
-pub async fn apply_before(
+/// found before the first write, also that of the stages `later`, with which the run goes on.
+pub async fn apply(
     catalog: &[Entry],
     stages: &[Stage],
     later: &[Stage],

@@ -14,7 +14,7 @@ mod twins;
 use anyhow::Result;
 use async_trait::async_trait;
 
-pub use apply::{apply, apply_before, apply_one, foresee};
+pub use apply::{apply, apply_one, foresee};
 pub use check::check;
 pub use delete::{Doomed, Survey, delete, inventory, occupied, survey};
 pub use event::{Event, Listener, Outcome, Summary};

@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::Result;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 pub use record::{Record, who};
 pub use store::{Held, KEY};
@@ -60,12 +63,16 @@ pub fn permissions(names: &Names) -> Vec<Permission> {
 
 /// Who is at work, if anybody; whoever may not read the lease is told nothing.
 pub async fn at_work(cx: &Cx) -> Result<Option<Held>> {
+    // It is only told, never acted upon: not worth the minutes that a new right can take.
+    const LIMIT: Duration = Duration::from_secs(10);
     let store = Store::new(&cx.aws, &cx.names);
-    match patiently(cx, &Key::LeaseBucket, || store.read()).await {
-        Ok(Seen::Held(held)) if !held.is_over() => Ok(Some(held)),
-        Ok(_) => Ok(None),
-        Err(error) if error.downcast_ref::<AwsError>().is_some_and(AwsError::is_denied) => Ok(None),
-        Err(error) => Err(error),
+    match timeout(LIMIT, patiently(cx, &Key::LeaseBucket, || store.read())).await {
+        Ok(Ok(Seen::Held(held))) if !held.is_over() => Ok(Some(held)),
+        Ok(Ok(_)) | Err(_) => Ok(None),
+        Ok(Err(error)) if error.downcast_ref::<AwsError>().is_some_and(AwsError::is_denied) => {
+            Ok(None)
+        }
+        Ok(Err(error)) => Err(error),
     }
 }
 
@@ -163,7 +170,7 @@ impl Lease {
                     continue;
                 }
                 Seen::Nowhere => return Err(no_bucket(&cx.names)),
-                Seen::Held(held) if held.record.as_ref().is_some_and(|r| r.run == record.run) => {
+                Seen::Held(held) if held.is_of(&record) => {
                     // Written by a call whose answer was lost.
                     Ok(Some(held.etag))
                 }
@@ -266,7 +273,7 @@ async fn remove(store: &Store, record: &Record, etag: &mut String) -> Result<()>
             return Ok(());
         }
         match store.read().await? {
-            Seen::Held(held) if held.record.as_ref().is_some_and(|r| r.run == record.run) => {
+            Seen::Held(held) if held.is_of(record) => {
                 *etag = held.etag;
             }
             // Gone with a call whose answer was lost, or somebody else's.
@@ -334,10 +341,8 @@ async fn renew_with(store: &Store, record: &Record, etag: &str) -> Result<Renewe
         }
         // Written by a call whose answer was lost, or not ours any more.
         match store.read().await? {
-            Seen::Held(Held { record: Some(theirs), etag: new, .. })
-                if theirs.run == record.run && theirs.ended_by.is_none() =>
-            {
-                etag = new;
+            Seen::Held(held) if held.is_of(record) && held.ended_by().is_none() => {
+                etag = held.etag;
             }
             Seen::Held(held) => return Ok(Renewed::Lost(lost_to(&held))),
             Seen::Free(_) | Seen::Nowhere => {
@@ -349,7 +354,7 @@ async fn renew_with(store: &Store, record: &Record, etag: &str) -> Result<Renewe
 }
 
 fn lost_to(held: &Held) -> String {
-    match held.record.as_ref().and_then(|record| record.ended_by.as_ref()) {
+    match held.ended_by() {
         Some(who) => format!("{who} ended the lease by hand"),
         None => format!("the lease was taken over by {}", held.told()),
     }
@@ -358,8 +363,7 @@ fn lost_to(held: &Held) -> String {
 /// Whether who had it before has renewed it since: then they are at work.
 fn renewed(before: &Held, now: &Held) -> bool {
     let run = |held: &Held| held.record.as_ref().map(|record| record.run.clone());
-    let ended = now.record.as_ref().is_some_and(|record| record.ended_by.is_some());
-    run(before) == run(now) && before.etag != now.etag && !ended
+    run(before) == run(now) && before.etag != now.etag && now.ended_by().is_none()
 }
 
 fn is_unknown(error: &anyhow::Error) -> bool {
@@ -367,8 +371,8 @@ fn is_unknown(error: &anyhow::Error) -> bool {
 }
 
 fn waiting(held: &Held) -> String {
-    let left = held.record.as_ref().map_or(LIFE, Record::life).saturating_sub(held.age);
-    match held.record.as_ref().and_then(|record| record.ended_by.as_ref()) {
+    let left = held.life().saturating_sub(held.age);
+    match held.ended_by() {
         Some(who) => format!(
             "the lease of {} was ended by {who}; it is free in {} s",
             held.told(),

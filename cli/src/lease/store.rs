@@ -71,7 +71,22 @@ impl Held {
     pub fn is_over(&self) -> bool {
         // Both times are whole seconds, of two of S3's machines.
         const SLACK: Duration = Duration::from_secs(2);
-        self.age >= self.record.as_ref().map_or(super::LIFE, Record::life) + SLACK
+        self.age >= self.life() + SLACK
+    }
+
+    /// How long it holds after its last renewal.
+    pub(super) fn life(&self) -> Duration {
+        self.record.as_ref().map_or(super::LIFE, Record::life)
+    }
+
+    /// Whether it was written by the run that wrote `record`.
+    pub(super) fn is_of(&self, record: &Record) -> bool {
+        self.record.as_ref().is_some_and(|own| own.run == record.run)
+    }
+
+    /// Who ended it by hand, if anybody did.
+    pub(super) fn ended_by(&self) -> Option<&str> {
+        self.record.as_ref()?.ended_by.as_deref()
     }
 
     /// Who has it, in words.

@@ -3,21 +3,20 @@
 
 use anyhow::Result;
 use async_trait::async_trait;
-use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, Tag};
 
 use super::{
     bucket_contents::{self as contents, Foreign},
-    bucket_properties::{self as properties, NO_BUCKET, SETTLE_LIMIT, arn},
+    bucket_properties::{self as properties, arn},
+    s3::{self, NO_BUCKET, SETTLE_LIMIT},
 };
 use crate::{
     aws::Answer,
     cx::Cx,
-    engine::{Found, Key, Resource, Stage},
+    engine::{Found, Key, Resource},
     error::Hinted,
     names::Names,
     policy::Permission,
-    tag_list,
-    tags::{self, Owner},
+    tags::Owner,
     wait::{self, Progress},
 };
 
@@ -61,8 +60,9 @@ impl Resource for Bucket {
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
-        let Some(owner) = owner(cx).await? else { return Ok(Vec::new()) };
-        let mut found = Found::new(self.name(cx), owner);
+        let name = self.name(cx);
+        let Some(owner) = s3::owner(cx, &name).await? else { return Ok(Vec::new()) };
+        let mut found = Found::new(name, owner);
         if found.owner == Owner::Ours {
             Box::pin(properties::compare(cx, &mut found)).await?;
         }
@@ -71,27 +71,9 @@ impl Resource for Bucket {
 
     async fn create(&self, cx: &Cx) -> Result<String> {
         let name = self.name(cx);
-        let tags = tag_list!(cx, Stage::Instances, &name, fallible Tag)?;
-        let mut configuration = CreateBucketConfiguration::builder().set_tags(Some(tags));
-        // us-east-1 is the default and must not be named (CreateBucket, LocationConstraint).
-        if cx.names.region() != "us-east-1" {
-            let place = BucketLocationConstraint::from(cx.names.region());
-            configuration = configuration.location_constraint(place);
-        }
-        let configuration = configuration.build();
         // One that exists is refused (`BucketAlreadyOwnedByYou`): the engine then looks whose it is.
-        wait::retry_on(cx, &Key::AgentBucket, &["OperationAborted"], SETTLE_LIMIT, || async {
-            cx.aws
-                .s3
-                .create_bucket()
-                .bucket(&name)
-                .create_bucket_configuration(configuration.clone())
-                .send()
-                .await
-                .doing(format!("creating bucket `{name}`"))
-        })
-        .await?;
-        tagged(cx).await?;
+        s3::create(cx, &Key::AgentBucket, &name).await?;
+        tagged(cx, &name).await?;
         cx.made(&Key::AgentBucket);
         for field in properties::ALL {
             properties::set(cx, field).await?;
@@ -139,38 +121,15 @@ impl Resource for Bucket {
 
 /// Waits until the new bucket has our tags, and nothing is done to it before that: in us-east-1 making a
 /// bucket that exists may be no error (`BucketAlreadyOwnedByYou`).
-async fn tagged(cx: &Cx) -> Result<()> {
+async fn tagged(cx: &Cx, name: &str) -> Result<()> {
     wait::until(cx, &Key::AgentBucket, SETTLE_LIMIT, || async {
-        Ok(match owner(cx).await? {
+        Ok(match s3::owner(cx, name).await? {
             Some(Owner::Ours) => Progress::Ready(()),
             Some(_) => Progress::Pending("the bucket is there without our tags".to_owned()),
             None => Progress::Pending("the bucket is not there yet".to_owned()),
         })
     })
     .await
-}
-
-/// Whose the bucket is; `None` when there is none.
-async fn owner(cx: &Cx) -> Result<Option<Owner>> {
-    let name = cx.names.agent_bucket();
-    let answer = cx
-        .aws
-        .s3
-        .get_bucket_tagging()
-        .bucket(&name)
-        .expected_bucket_owner(cx.names.account())
-        .send()
-        .await
-        .doing(format!("looking for bucket `{name}`"));
-    match answer {
-        Ok(answer) => {
-            let tags = answer.tag_set().iter().map(|tag| (tag.key(), tag.value()));
-            Ok(Some(tags::owner(&cx.names, tags)))
-        }
-        Err(error) if error.is(&["NoSuchTagSet"]) => Ok(Some(tags::owner(&cx.names, []))),
-        Err(error) if error.is(&[NO_BUCKET]) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// The error for a bucket into which somebody has put something while it was being emptied.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use aws_sdk_autoscaling::types::{AutoScalingGroup, LifecycleHook, LifecycleHookSpecification};
+use aws_sdk_autoscaling::types::{
+    AutoScalingGroup, Instance, LifecycleHook, LifecycleHookSpecification,
+};
 
 use crate::{
     aws::{Answer, AwsError},
@@ -32,6 +34,12 @@ pub(super) fn owner(names: &Names, group: &AutoScalingGroup) -> Owner {
         names,
         tags.map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())),
     )
+}
+
+/// The launch template's version an instance was made from: a number, as kops relies on when it looks for
+/// instances that need an update (`awsup/aws_cloud.go`, `findInstanceLaunchConfiguration`).
+pub(super) fn made_from(instance: &Instance) -> Option<i64> {
+    instance.launch_template()?.version()?.parse().ok()
 }
 
 /// ARN of our group; AWS puts an id of its own before the name.

@@ -10,10 +10,7 @@ use aws_sdk_s3::{
 };
 use jitsi_templates::layout::PROVEN_PREFIX;
 
-use super::{
-    agent_file::PREFIX,
-    bucket_properties::{NO_BUCKET, arn},
-};
+use super::{agent_file::PREFIX, bucket_properties::arn, s3::NO_BUCKET};
 use crate::{aws::Answer, cx::Cx, names::Names};
 
 // So many are counted; who has put more there knows.

@@ -1,8 +1,6 @@
 //! What makes the agent's bucket private: its access block, encryption, ownership and policy, each read
 //! and set by a call of its own.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use aws_sdk_s3::types::{
     ObjectOwnership, OwnershipControls, OwnershipControlsRule, PublicAccessBlockConfiguration,
@@ -11,6 +9,7 @@ use aws_sdk_s3::types::{
 };
 use serde_json::{Value, json};
 
+use super::s3::{BUSY, NO_BUCKET, SETTLE_LIMIT};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -29,13 +28,8 @@ const NONE: &str = "none";
 /// Every property.
 pub(super) const ALL: [&str; 4] = [PUBLIC_ACCESS, ENCRYPTION, OWNERSHIP, POLICY];
 
-/// S3's way of saying that there is no such bucket.
-pub(super) const NO_BUCKET: &str = "NoSuchBucket";
-// A bucket just made or deleted is unknown to some of S3 for a moment (S3 user guide, "Amazon S3
-// data consistency model": bucket configurations are eventually consistent).
-const SETTLING: [&str; 2] = [NO_BUCKET, "OperationAborted"];
-/// How long that may take.
-pub(super) const SETTLE_LIMIT: Duration = Duration::from_mins(2);
+// What S3 says of a bucket that was made a moment ago.
+const SETTLING: [&str; 2] = [NO_BUCKET, BUSY];
 
 /// The bucket's ARN.
 pub(super) fn arn(names: &Names) -> String {

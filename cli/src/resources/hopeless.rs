@@ -7,7 +7,7 @@ use anyhow::Result;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, LifecycleState};
 use jitsi_templates::layout::FAILED_LAUNCHES_TAG;
 
-use super::autoscaling::{arn, no_action};
+use super::autoscaling::{arn, made_from, no_action};
 use crate::{aws::Answer, cx::Cx, engine::Key, names::Names, policy::Permission};
 
 /// The right to end it.
@@ -40,15 +40,13 @@ pub(super) async fn give_up(cx: &Cx, group: &AutoScalingGroup) -> Result<Vec<Str
 }
 
 /// Instances that the launch hook holds after launches before them have failed, and the version of the
-/// launch template each was made from: a number, as kops relies on when it looks for instances that need an
-/// update (`awsup/aws_cloud.go`, `findInstanceLaunchConfiguration`).
+/// launch template each was made from.
 fn waiting(group: &AutoScalingGroup) -> impl Iterator<Item = (&str, i64)> {
     let failed = group.tags().iter().any(|tag| tag.key() == Some(FAILED_LAUNCHES_TAG));
     let instances = group.instances().iter().filter(move |_| failed);
     instances.filter_map(|instance: &Instance| {
         let held = instance.lifecycle_state() == Some(&LifecycleState::PendingWait);
-        let version = instance.launch_template()?.version()?.parse().ok()?;
-        held.then_some((instance.instance_id()?, version))
+        held.then_some((instance.instance_id()?, made_from(instance)?))
     })
 }
 

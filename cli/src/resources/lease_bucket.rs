@@ -3,29 +3,22 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, Tag};
 
+use super::s3::{self, NO_BUCKET};
 use crate::{
-    aws::Answer,
+    aws::{Answer, AwsError},
     cx::Cx,
-    engine::{Found, Key, Resource, Stage},
+    engine::{Found, Key, Resource},
     error::Hinted,
     invocation::{aws_here, command},
     lease,
     names::Names,
     policy::Permission,
-    tag_list,
-    tags::{self, Foreign, Owner},
-    wait,
 };
 
 /// The lease's bucket. New buckets are private and encrypted (S3 user guide, "Default settings for new S3
 /// buckets"); it holds nothing but who is at work.
 pub struct LeaseBucketOfOurs;
-
-// Another run makes or deletes it at this moment; seconds as a rule.
-const BUSY: [&str; 1] = ["OperationAborted"];
-const BUSY_LIMIT: std::time::Duration = std::time::Duration::from_mins(2);
 
 #[async_trait]
 impl Resource for LeaseBucketOfOurs {
@@ -45,38 +38,17 @@ impl Resource for LeaseBucketOfOurs {
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
         let name = self.name(cx);
-        let call = cx.aws.s3.get_bucket_tagging().bucket(&name);
-        let answer = call.expected_bucket_owner(cx.names.account()).send().await;
-        let owner = match answer.doing(format!("looking for bucket `{name}`")) {
-            Ok(answer) => {
-                let tags = answer.tag_set().iter().map(|tag| (tag.key(), tag.value()));
-                tags::owner(&cx.names, tags)
-            }
-            Err(error) if error.is(&["NoSuchBucket"]) => return Ok(Vec::new()),
-            Err(error) if error.is(&["NoSuchTagSet"]) => Owner::Foreign(Foreign::Untagged),
-            Err(error) => return Err(error.into()),
-        };
-        Ok(vec![Found::new(name, owner)])
+        let owner = s3::owner(cx, &name).await?;
+        Ok(owner.map(|owner| Found::new(name, owner)).into_iter().collect())
     }
 
-    /// Made with its tags in one call: one without them is never ours.
     async fn create(&self, cx: &Cx) -> Result<String> {
         let name = self.name(cx);
-        let tags = tag_list!(cx, Stage::Iam, &name, fallible Tag)?;
-        // us-east-1 is the default and must not be named (CreateBucket, LocationConstraint).
-        let place = (cx.names.region() != "us-east-1")
-            .then(|| BucketLocationConstraint::from(cx.names.region()));
-        let configuration = CreateBucketConfiguration::builder()
-            .set_location_constraint(place)
-            .set_tags(Some(tags))
-            .build();
-        wait::retry_on(cx, &Key::LeaseBucket, &BUSY, BUSY_LIMIT, || async {
-            let call = cx.aws.s3.create_bucket().bucket(&name);
-            let answer = call.create_bucket_configuration(configuration.clone()).send().await;
-            answer.unless(&["BucketAlreadyOwnedByYou"], format!("creating bucket `{name}`"))
-        })
-        .await?;
-        Ok(name)
+        match s3::create(cx, &Key::LeaseBucket, &name).await {
+            // Another run made it meanwhile.
+            Err(error) if is(&error, "BucketAlreadyOwnedByYou") => Ok(name),
+            made => made.map(|()| name),
+        }
     }
 
     async fn update(&self, _: &Cx, _: &Found) -> Result<()> {
@@ -87,7 +59,7 @@ impl Resource for LeaseBucketOfOurs {
         let name = &found.id;
         let call = cx.aws.s3.list_objects_v2().bucket(name);
         let answer = call.expected_bucket_owner(cx.names.account()).send().await;
-        let answer = answer.unless(&["NoSuchBucket"], format!("looking into bucket `{name}`"))?;
+        let answer = answer.unless(&[NO_BUCKET], format!("looking into bucket `{name}`"))?;
         let objects = answer.and_then(|answer| answer.contents).unwrap_or_default();
         let keys = objects.into_iter().filter_map(|object| object.key);
         Ok(keys.filter(|key| key != lease::KEY).collect())
@@ -97,7 +69,7 @@ impl Resource for LeaseBucketOfOurs {
         let name = &found.id;
         let call = cx.aws.s3.delete_bucket().bucket(name);
         let answer = call.expected_bucket_owner(cx.names.account()).send().await;
-        match answer.unless(&["NoSuchBucket"], format!("deleting bucket `{name}`")) {
+        match answer.unless(&[NO_BUCKET], format!("deleting bucket `{name}`")) {
             Err(error) if error.is(&["BucketNotEmpty"]) => Err(error).context(Hinted::user(
                 format!("bucket `{name}` is not empty: somebody has just begun to work, or put something there"),
                 format!(
@@ -109,4 +81,8 @@ impl Resource for LeaseBucketOfOurs {
             answer => Ok(answer.map(drop)?),
         }
     }
+}
+
+fn is(error: &anyhow::Error, code: &str) -> bool {
+    error.downcast_ref::<AwsError>().is_some_and(|error| error.is(&[code]))
 }

@@ -17,6 +17,7 @@ mod role;
 mod route53;
 mod rules;
 mod running;
+mod s3;
 mod zones;
 
 pub mod access_key;

@@ -9,7 +9,10 @@ use aws_sdk_ec2::{
     types::LaunchTemplateVersion,
 };
 
-use super::{autoscaling::arn, recipe::Recipe};
+use super::{
+    autoscaling::{arn, made_from},
+    recipe::Recipe,
+};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -83,9 +86,8 @@ fn in_service<'a>(group: &'a AutoScalingGroup, template: &str) -> Option<(&'a st
     let serves =
         |instance: &&Instance| instance.lifecycle_state() == Some(&LifecycleState::InService);
     let instance = group.instances().iter().find(serves)?;
-    let made_by =
-        instance.launch_template().filter(|by| by.launch_template_id() == Some(template))?;
-    Some((instance.instance_id()?, made_by.version()?.parse().ok()?))
+    let ours = instance.launch_template()?.launch_template_id() == Some(template);
+    ours.then_some((instance.instance_id()?, made_from(instance)?))
 }
 
 fn recipe(version: &LaunchTemplateVersion) -> Option<Recipe> {

@@ -183,7 +183,7 @@ impl Lab {
 
     async fn setup(&self) -> Result<Summary> {
         let (catalog, cx) = self.open();
-        engine::apply(&catalog, &STAGES, &cx).await
+        engine::apply(&catalog, &STAGES, &[], &cx).await
     }
 
     async fn delete(&self) -> Result<Summary> {

@@ -1,0 +1,58 @@
+//! What the buckets share: whose one is, and making one with its tags.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, Tag};
+
+use crate::{
+    aws::Answer,
+    cx::Cx,
+    engine::Key,
+    tag_list,
+    tags::{self, Owner},
+    wait,
+};
+
+/// S3's way of saying that there is no such bucket.
+pub(super) const NO_BUCKET: &str = "NoSuchBucket";
+/// S3's way of saying that another call makes or deletes the bucket at this moment.
+pub(super) const BUSY: &str = "OperationAborted";
+/// How long a bucket just made or deleted may be unknown to some of S3 (S3 user guide, "Amazon S3 data
+/// consistency model": bucket configurations are eventually consistent).
+pub(super) const SETTLE_LIMIT: Duration = Duration::from_mins(2);
+
+/// Whose the bucket of this name is; `None` when there is none.
+pub(super) async fn owner(cx: &Cx, name: &str) -> Result<Option<Owner>> {
+    let call = cx.aws.s3.get_bucket_tagging().bucket(name);
+    let answer = call.expected_bucket_owner(cx.names.account()).send().await;
+    match answer.doing(format!("looking for bucket `{name}`")) {
+        Ok(answer) => {
+            let tags = answer.tag_set().iter().map(|tag| (tag.key(), tag.value()));
+            Ok(Some(tags::owner(&cx.names, tags)))
+        }
+        Err(error) if error.is(&["NoSuchTagSet"]) => Ok(Some(tags::owner(&cx.names, []))),
+        Err(error) if error.is(&[NO_BUCKET]) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the bucket `key` stands for with its tags in one call: one without them is never ours. One that
+/// exists is refused with `BucketAlreadyOwnedByYou`, but for us-east-1, where that may be no error.
+pub(super) async fn create(cx: &Cx, key: &Key, name: &str) -> Result<()> {
+    let tags = tag_list!(cx, key.stage(), name, fallible Tag)?;
+    // us-east-1 is the default and must not be named (CreateBucket, LocationConstraint).
+    let place = (cx.names.region() != "us-east-1")
+        .then(|| BucketLocationConstraint::from(cx.names.region()));
+    let configuration = CreateBucketConfiguration::builder()
+        .set_location_constraint(place)
+        .set_tags(Some(tags))
+        .build();
+    wait::retry_on(cx, key, &[BUSY], SETTLE_LIMIT, || async {
+        let call = cx.aws.s3.create_bucket().bucket(name);
+        let answer = call.create_bucket_configuration(configuration.clone()).send().await;
+        answer.doing(format!("creating bucket `{name}`"))
+    })
+    .await
+    .map(drop)
+}
