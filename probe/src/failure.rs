@@ -208,6 +208,9 @@ pub enum Failure {
         /// How long it was given.
         limit: Duration,
     },
+    /// The site sends more than any Jitsi site does.
+    #[error("the site sends more than a Jitsi site does: over {0}")]
+    TooMuch(String),
     /// The connection to Prosody ended, or what it sent makes no sense.
     #[error("the connection to Prosody failed: {0}")]
     Disconnected(String),
@@ -289,6 +292,9 @@ impl Failure {
             Self::Choppy { .. } => {
                 "the way to the bridge or the bridge itself is overloaded: see its stress level, CPU \
                  and network"
+            }
+            Self::TooMuch(_) => {
+                "something other than Jitsi seems to answer for the domain: see where its DNS record leads"
             }
             Self::Impostor { .. } => "another program holds the bridge's UDP port",
             _ => return None,

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::media;
 use crate::offer::Offer;
 use crate::participant::Participant;
-use crate::report::{Audio, Bridge, Outcome, Report, Step, StepName, milliseconds};
+use crate::report::{Audio, Bridge, Outcome, Report, Step, StepName, milliseconds, plain};
 use crate::request::request_conference;
 use crate::room::Room;
 use crate::target::{Auth, Depth, Target};
@@ -66,7 +66,7 @@ impl Prober {
             room: room.map(|room| room.name().to_owned()).unwrap_or_default(),
             took_ms: milliseconds(course.started.elapsed()),
             failed_step: result.is_err().then_some(course.failed).flatten(),
-            reason: result.as_ref().err().map(ToString::to_string),
+            reason: result.as_ref().err().map(|failure| plain(&failure.to_string())),
             hint: result.as_ref().err().and_then(Failure::hint).map(ToOwned::to_owned),
             steps: course.steps,
             bridge,
@@ -265,7 +265,7 @@ impl Meeting<'_> {
             Err(_) => "by closing the connections",
         };
         self.participants.clear();
-        course.end(begun, detail.to_owned(), None);
+        course.end(begun, detail, None);
     }
 }
 
@@ -361,12 +361,12 @@ impl<'a> Course<'a> {
     ) -> Result<T, Failure> {
         match result {
             Ok((value, detail)) => {
-                self.end(begun, detail, None);
+                self.end(begun, &detail, None);
                 Ok(value)
             }
             Err(failure) => {
                 self.failed = Some(begun.0);
-                self.end(begun, failure.to_string(), Some(&failure));
+                self.end(begun, &failure.to_string(), Some(&failure));
                 Err(failure)
             }
         }
@@ -383,17 +383,12 @@ impl<'a> Course<'a> {
         (name, Instant::now())
     }
 
-    fn end(
-        &mut self,
-        (name, begun): (StepName, Instant),
-        detail: String,
-        failure: Option<&Failure>,
-    ) {
+    fn end(&mut self, (name, begun): (StepName, Instant), detail: &str, failure: Option<&Failure>) {
         let step = Step {
             name,
             started_ms: milliseconds(begun - self.started),
             took_ms: milliseconds(begun.elapsed()),
-            detail,
+            detail: plain(detail),
         };
         self.observer.finished(&step, failure);
         self.steps.push(step);

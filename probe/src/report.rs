@@ -151,6 +151,20 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
+/// The longest text of a step or a reason, in characters: half of it may be in the site's own words.
+const TOLD: usize = 400;
+
+/// `text` on one line that a terminal obeys in nothing, cut after a word where it is long.
+pub(crate) fn plain(text: &str) -> String {
+    let fit = |c: char| if c.is_control() { ' ' } else { c };
+    let words: Vec<String> =
+        text.split_whitespace().map(|word| word.chars().map(fit).collect()).collect();
+    let line = words.join(" ");
+    let Some((end, _)) = line.char_indices().nth(TOLD) else { return line };
+    let end = line[..end].rfind(' ').unwrap_or(end);
+    format!("{} …", &line[..end])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

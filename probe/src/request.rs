@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, SERVER};
@@ -52,7 +52,15 @@ pub(crate) async fn request_conference(
     let exchange = async {
         let answer = sender.send_request(request).await.map_err(broken)?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(broken)?.to_bytes();
+        let body = Limited::new(body, BODY_LIMIT).collect().await;
+        let body = body.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Failure::TooMuch("64 KiB in answer to the conference request".into())
+            } else {
+                broken(error)
+            }
+        });
+        let body = body?.to_bytes();
         judge(head.status, &head.headers, &body)
     };
     let mut exchange = std::pin::pin!(exchange);
@@ -67,7 +75,7 @@ pub(crate) async fn request_conference(
 fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<String, Failure> {
     let first_line = || {
         let text = String::from_utf8_lossy(body);
-        text.lines().next().unwrap_or_default().trim().chars().take(120).collect::<String>()
+        text.lines().next().unwrap_or_default().trim().to_owned()
     };
     if status != StatusCode::OK {
         return Err(Failure::RequestRefused {

@@ -16,12 +16,17 @@ use crate::stanza::{self, FRAMING, STREAM};
 
 /// The largest stanza on the way, a Jingle offer, has some 8 kB.
 const MESSAGE_LIMIT: usize = 256 * 1024;
+/// All that a participant is sent in a meeting of two has some 50 kB.
+const STREAM_LIMIT: usize = 1024 * 1024;
+/// A Jingle offer is nested ten deep; an element is taken apart level by level, on the stack.
+const DEPTH_LIMIT: usize = 64;
 
 /// An XMPP stream.
 pub(crate) struct XmppStream {
     socket: WebSocketStream<Connection>,
     domain: String,
     last_id: u32,
+    received: usize,
 }
 
 impl XmppStream {
@@ -42,7 +47,7 @@ impl XmppStream {
             .max_frame_size(Some(MESSAGE_LIMIT));
         let (socket, _) =
             client_async_with_config(request, connection, Some(config)).await.map_err(refused)?;
-        Ok(Self { socket, domain: domain.to_owned(), last_id: 0 })
+        Ok(Self { socket, domain: domain.to_owned(), last_id: 0, received: 0 })
     }
 
     /// Opens the stream, anew after the log-in; the answer is the server's features.
@@ -80,14 +85,21 @@ impl XmppStream {
     /// The next element. Cancelling loses nothing.
     pub(crate) async fn receive(&mut self) -> Result<Element, Failure> {
         loop {
-            let text = match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => text,
-                Some(Ok(Message::Close(_))) | None => {
+            let message = self.socket.next().await.transpose().map_err(broken)?;
+            self.received += message.as_ref().map_or(0, Message::len);
+            if self.received > STREAM_LIMIT {
+                return Err(Failure::TooMuch("1 MiB in one meeting".into()));
+            }
+            let text = match message {
+                Some(Message::Text(text)) => text,
+                Some(Message::Close(_)) | None => {
                     return Err(Failure::Disconnected("Prosody closed it".into()));
                 }
-                Some(Ok(_)) => continue,
-                Some(Err(e)) => return Err(broken(e)),
+                Some(_) => continue,
             };
+            if depth(&text) > DEPTH_LIMIT {
+                return Err(Failure::TooMuch(format!("{DEPTH_LIMIT} elements inside each other")));
+            }
             let element: Element =
                 text.parse().map_err(|e| Failure::Disconnected(format!("not XML: {e}")))?;
             if element.is("error", STREAM) {
@@ -116,7 +128,43 @@ fn refused(error: WebSocketError) -> Failure {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
 fn broken(error: WebSocketError) -> Failure {
-    Failure::Disconnected(error.to_string())
+    match error {
+        WebSocketError::Capacity(_) => Failure::TooMuch("256 KiB in one message".into()),
+        // Said of an answer to the handshake that is long, or comes in crumbs.
+        WebSocketError::AttackAttempt => {
+            Failure::TooMuch("64 KiB in answer to the WebSocket handshake".into())
+        }
+        other => Failure::Disconnected(other.to_string()),
+    }
+}
+
+/// How many elements are open at once, at most. Of text that is no XML it may be anything.
+fn depth(text: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for tag in text.split('<').skip(1) {
+        if tag.starts_with('/') {
+            open = open.saturating_sub(1);
+        } else if !tag.starts_with(['?', '!']) {
+            open += 1;
+            most = most.max(open);
+            // A `>` may stand in an attribute, an unescaped `<` may not: what follows the last one is text.
+            if tag.rsplit_once('>').is_some_and(|(tag, _)| tag.ends_with('/')) {
+                open -= 1;
+            }
+        }
+    }
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_elements_are_counted() {
+        assert_eq!(depth("<a/>"), 1);
+        assert_eq!(depth(r#"<a b="x>y"><c/><d>text</d><e f='/>'/></a>"#), 2);
+        assert_eq!(depth(&format!("{}{}", "<a>".repeat(90), "</a>".repeat(90))), 90);
+    }
 }

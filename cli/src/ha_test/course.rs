@@ -432,7 +432,9 @@ fn short(reason: &str) -> String {
         return reason.to_owned();
     }
     let cut: String = reason.chars().take(REASON).collect();
-    format!("{}…", cut.trim_end())
+    // After a word, unless it is one long one.
+    let end = cut.rfind(' ').unwrap_or(cut.len());
+    format!("{}…", cut[..end].trim_end())
 }
 
 fn milestone(at: Duration, kind: Kind, text: String) -> Milestone {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use futures_util::future::select_ok;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::{
     Request, StatusCode,
     body::Bytes,
@@ -97,7 +97,13 @@ impl Browser {
                 return Err(format!("{}{whose}", head.status.as_u16()));
             }
             let body = Limited::new(body, BODY_LIMIT).collect().await;
-            body.map(drop).map_err(|error| broken(&error))
+            body.map(drop).map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    "a start page of more than 4 MiB, which is not Jitsi's".to_owned()
+                } else {
+                    broken(&error)
+                }
+            })
         };
         let mut exchange = std::pin::pin!(exchange);
         tokio::select! {

@@ -167,6 +167,35 @@ async fn refused_requests_are_explained() {
 }
 
 #[tokio::test]
+async fn what_no_jitsi_site_sends_is_bounded_and_said() {
+    let of = |said: String| -> &'static str { said.leak() };
+    let nested = format!("{}{}", "<a>".repeat(30_000), "</a>".repeat(30_000));
+    let scripts = [
+        (
+            Script { request: Some(ok(&"x".repeat(70_000))), ..Script::default() },
+            "64 KiB in answer to the conference request",
+        ),
+        (
+            Script { mechanisms: of("x".repeat(300_000)), ..Script::default() },
+            "256 KiB in one message",
+        ),
+        (Script { mechanisms: of(nested), ..Script::default() }, "64 elements inside each other"),
+        (Script { offer: Offer::Flood, ..Script::default() }, "1 MiB in one meeting"),
+    ];
+    for (script, limit) in scripts {
+        let report = failed(script).await;
+        let words = format!("the site sends more than a Jitsi site does: over {limit}");
+        assert_eq!(report.reason, Some(words));
+        assert!(report.hint.unwrap().contains("DNS record"));
+    }
+    let painted = ok(&format!("\u{1b}[2J{}", "long ".repeat(200))).replace("200 OK", "500 No");
+    let report = failed(Script { request: Some(painted), ..Script::default() }).await;
+    let reason = report.reason.unwrap();
+    assert!(!reason.contains('\u{1b}') && reason.ends_with("long …"), "{reason}");
+    assert!(reason.chars().count() <= 402, "{reason}");
+}
+
+#[tokio::test]
 async fn refused_participants_are_explained() {
     let report = failed(Script { websocket: Some(502), ..Script::default() }).await;
     assert_eq!(
@@ -367,7 +396,8 @@ async fn silence_is_bounded_everywhere() {
         target.limits = limits;
         let report = Prober::new(target.clone()).unwrap().hold_meeting(&mut ()).await;
         assert_eq!(report.reason.as_deref(), Some(words));
-        assert!((100.0..2000.0).contains(&report.took_ms), "{report:?}");
+        // A busy machine takes its time; without the limit it would be the default ones'.
+        assert!((100.0..9_000.0).contains(&report.took_ms), "{report:?}");
 
         target.limits = Limits { total: ms(100), ..Limits::default() };
         let report = Prober::new(target).unwrap().hold_meeting(&mut ()).await;

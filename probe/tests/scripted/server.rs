@@ -26,6 +26,8 @@ const OFFER: &str = include_str!("../data/session-initiate.xml");
 /// The recorded bridge's.
 const FINGERPRINT: &str = "E1:9F:6C:D1:8E:11:56:88:B1:AE:13:F1:28:A3:C0:36:6B:CE:44:35:0C:64:F6:CC:BB:CB:B7:D4:6B:90:B6:8B";
 const JINGLE: &str = "urn:xmpp:jingle:1";
+/// Stands for much that means nothing.
+const FLOOD: &str = "flood";
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 
 /// What goes how.
@@ -57,6 +59,7 @@ pub(crate) enum Offer {
     Never,
     Kick,
     Close,
+    Flood,
 }
 
 impl Default for Script {
@@ -209,7 +212,12 @@ impl Session {
                 if answer == "close" {
                     return;
                 }
-                if self.socket.send(Message::text(answer)).await.is_err() {
+                let message = if answer == FLOOD {
+                    Message::binary(vec![0; 200_000])
+                } else {
+                    Message::text(answer)
+                };
+                if self.socket.send(message).await.is_err() {
                     return;
                 }
             }
@@ -330,6 +338,10 @@ impl Session {
                     .into(),
             ],
             Offer::Close => vec!["close".into()],
+            Offer::Flood => {
+                let words = "blah ".repeat(40_000);
+                vec![format!("<message xmlns='jabber:client'>{words}</message>"); 9]
+            },
             Offer::Never => Vec::new(),
         }
     }
