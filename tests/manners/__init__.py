@@ -20,6 +20,7 @@ from collections import Counter
 from wire import read, refuse
 from wire.answers import forward, tell
 
+from .conflicts import Conflicts
 from .documents import Documents
 from .failures import Failures
 from .ghosts import Ghosts
@@ -31,7 +32,7 @@ from .rights import NewRights
 from .spellings import Spellings
 from .throttling import Throttling
 
-ALL = (Spellings, Ghosts, Keys, NewRights, Newness, Release, Throttling, Failures, Documents, Launches)
+ALL = (Spellings, Ghosts, Keys, NewRights, Newness, Release, Throttling, Failures, Documents, Launches, Conflicts)
 DEFAULT_SEED = 1
 DEPLOYER = "app/jitsi-aws"  # in the user agent of its calls
 

@@ -39,8 +39,31 @@ struct State {
 /// Where a process ends.
 struct Stop {
     entrance: usize,
-    after: usize,
+    at: Point,
     end: Box<dyn FnOnce() + Send>,
+}
+
+/// A request at which a process ends.
+#[derive(Clone, Debug)]
+pub enum Point {
+    /// The one of this number, from 0; it is never sent.
+    Number(usize),
+    /// The first that begins and ends so, `PUT` and `/lease`; it is never sent.
+    Before(&'static str, &'static str),
+    /// As [`Point::Before`], but it is sent, and only its answer is lost.
+    After(&'static str, &'static str),
+}
+
+impl Point {
+    fn is(&self, number: usize, what: &str) -> bool {
+        match self {
+            Self::Number(wanted) => *wanted == number,
+            Self::Before(begin, end) | Self::After(begin, end) => {
+                let path = what.split('?').next().unwrap_or_default();
+                what.starts_with(begin) && path.ends_with(end)
+            }
+        }
+    }
 }
 
 impl Turnstile {
@@ -77,9 +100,9 @@ impl Turnstile {
         self.0.state().later.insert(entrance, by);
     }
 
-    /// Calls `end` when this entrance's request of that number comes, which is never sent.
-    pub fn end_at(&self, entrance: usize, after: usize, end: impl FnOnce() + Send + 'static) {
-        self.0.state().stop = Some(Stop { entrance, after, end: Box::new(end) });
+    /// Calls `end` at that request of this entrance.
+    pub fn end_at(&self, entrance: usize, at: Point, end: impl FnOnce() + Send + 'static) {
+        self.0.state().stop = Some(Stop { entrance, at, end: Box::new(end) });
     }
 
     /// Waits until what was sent has been answered.
@@ -169,21 +192,18 @@ impl Shared {
 
     /// Sends it on, and reads the answer; `None` when the client has been ended.
     fn pass(&self, entrance: usize, what: &str, head: &str, body: &[u8]) -> Option<Vec<u8>> {
-        let later = {
+        let (later, stop) = {
             let mut state = self.state();
             let count = state.passed.iter().filter(|(who, _)| *who == entrance).count();
-            if state
-                .stop
-                .as_ref()
-                .is_some_and(|stop| stop.entrance == entrance && stop.after == count)
-            {
-                let stop = state.stop.take()?;
+            let due = |stop: &Stop| stop.entrance == entrance && stop.at.is(count, what);
+            let stop = if state.stop.as_ref().is_some_and(due) { state.stop.take() } else { None };
+            if let Some(Stop { at: Point::Number(_) | Point::Before(..), end, .. }) = stop {
                 drop(state);
-                (stop.end)();
+                end();
                 return None;
             }
             state.passed.push((entrance, what.to_owned()));
-            state.later.get(&entrance).copied()
+            (state.later.get(&entrance).copied(), stop)
         };
         let mut server = TcpStream::connect(&self.upstream).ok()?;
         let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
@@ -191,6 +211,10 @@ impl Shared {
         server.write_all(body).ok()?;
         let mut answer = Vec::new();
         server.read_to_end(&mut answer).ok()?;
+        if let Some(stop) = stop {
+            (stop.end)();
+            return None;
+        }
         Some(match later {
             Some(by) => dated(&answer, by),
             None => answer,

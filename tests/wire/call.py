@@ -15,6 +15,7 @@ from .models import service_model
 CBOR = "smithy-rpc-v2-cbor"
 HELD = "jitsi.aws_call"  # where in the environ a request that was read is kept for whoever reads it next
 SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
+CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 RPC = re.compile(r"/service/\w+/operation/(\w+)")
 
 
@@ -33,6 +34,7 @@ class Call:
     body: bytes  # in clear, in whatever encoding it came
     parameters: dict[str, str]  # of the query protocols, as sent
     signed_at: float | None  # seconds since 1970, by the caller's clock
+    conditional: bool  # done only if the thing is as the caller knows it
 
     @cached_property
     def account(self) -> str:
@@ -77,7 +79,7 @@ def _read(environ) -> Call:
             query = environ.get("QUERY_STRING", "")
             action = f"{method} {'&'.join(sorted(part.split('=')[0] for part in query.split('&') if part))}".strip()
     return Call(service, action, protocol, key, region, method, unquote(environ["PATH_INFO"]), content_type, body,
-                parameters, _signed_at(environ))
+                parameters, _signed_at(environ), any(header in environ for header in CONDITIONS))
 
 
 def _body(environ) -> bytes:

@@ -35,7 +35,7 @@ async fn from_seed(seed: &str) {
             began.elapsed().as_secs_f64()
         );
     }
-    for kind in ["Spellings", "Ghosts", "Keys", "Newness", "Launches", "Documents"] {
+    for kind in ["Spellings", "Ghosts", "Keys", "Newness", "Launches", "Documents", "Conflicts"] {
         assert!(met.keys().any(|seen| seen.starts_with(kind)), "seed {seed}: {kind} not met");
     }
 }

@@ -15,7 +15,7 @@ use jitsi_aws_tests::{
     deployment::{Deployment, Run},
     emulator::Emulator,
     inventory, seeds,
-    turnstile::Turnstile,
+    turnstile::{Point, Turnstile},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -107,8 +107,9 @@ async fn two_at_once_from_nothing_make_one_of_each() {
     together(7, "all").await;
 }
 
-/// Ann is killed at her request of that number; Bob, to whom it is later, takes over.
-async fn killed_at(seed: u64, request: usize) {
+/// Ann is killed at that request of hers; Bob, to whom it is later, takes over.
+async fn killed_at(seed: u64, point: Point) {
+    let at = format!("{point:?}");
     let account = Emulator::shared().account().await;
     let ann = Deployment::new(account.clone(), "jitsi");
     ann.succeed(&["setup", "iam"]);
@@ -119,7 +120,7 @@ async fn killed_at(seed: u64, request: usize) {
 
     let pid = Arc::new(Mutex::new(None));
     let killed = Arc::clone(&pid);
-    turnstile.end_at(0, request, move || {
+    turnstile.end_at(0, point, move || {
         kill(killed.lock().unwrap().take().unwrap(), Signal::SIGKILL).unwrap();
     });
     let child = {
@@ -135,18 +136,28 @@ async fn killed_at(seed: u64, request: usize) {
 
     turnstile.later(1, LATER);
     let run = ended(command(&bob, "bob", &to_bob, &["setup", "instances"]).spawn().unwrap()).await;
-    assert_eq!(run.code, 0, "killed at {request}: {}\n{}", run.stdout, run.stderr);
+    assert_eq!(run.code, 0, "killed at {at}: {}\n{}", run.stdout, run.stderr);
     assert_eq!(left["who"].is_string(), run.stderr.contains("taking it over"), "{left} {run:?}");
     let plan = bob.run(&["plan", "instances"]);
-    assert_eq!(plan.code, 0, "killed at {request}: {}{}", plan.stdout, plan.stderr);
+    assert_eq!(plan.code, 0, "killed at {at}: {}{}", plan.stdout, plan.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_killed_is_followed_by_the_next_once_the_lease_is_over() {
-    // Between just after the lease was taken and near the end.
+    // Where the lease itself is written or given back, and, every other time, between the two.
+    let lease = [
+        Point::After("PUT", "-lease/lease"),
+        Point::Before("DELETE", "-lease/lease"),
+        Point::After("DELETE", "-lease/lease"),
+        Point::Before("PUT", "-lease/lease"),
+    ];
     for seed in seeds(1) {
-        let request = 8 + usize::try_from(seed).unwrap() * 37 % 75;
-        killed_at(seed, request).await;
+        let number = usize::try_from(seed).unwrap();
+        let point = match number % 2 {
+            0 => Point::Number(8 + number * 37 % 75),
+            _ => lease[number / 2 % lease.len()].clone(),
+        };
+        killed_at(seed, point).await;
     }
 }
 
