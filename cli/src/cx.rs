@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use crate::{
     invocation::{aws_cli, command},
     names::Names,
     recent::Recent,
+    shared::lock,
     wait,
 };
 
@@ -70,7 +71,7 @@ impl Cx {
 
     /// The id of a resource found or made in this run.
     pub fn id(&self, key: &Key) -> Option<String> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        lock(&self.ids).get(key).cloned()
     }
 
     /// As [`Cx::id`]; a missing one is an error that names the stage to run.
@@ -80,7 +81,7 @@ impl Cx {
 
     /// Remembers an id for those who need it.
     pub fn put(&self, key: &Key, id: String) {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), id);
+        lock(&self.ids).insert(key.clone(), id);
     }
 
     /// Notes that AWS has made `key`, for a create that has more to do to it: should that fail, the
@@ -91,7 +92,7 @@ impl Cx {
 
     /// Forgets the id of what is not there.
     pub fn forget(&self, key: &Key) {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        lock(&self.ids).remove(key);
     }
 
     /// Tells the user something.
@@ -107,7 +108,7 @@ impl Cx {
     /// Something the user should know once all is done; the same words are told once.
     pub fn note(&self, key: &Key, text: impl Into<String>) {
         let text = text.into();
-        if self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
+        if lock(&self.noted).insert(text.clone()) {
             self.tell(Event::Note { key: key.clone(), text });
         }
     }

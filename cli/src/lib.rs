@@ -23,6 +23,7 @@ pub mod partition;
 pub mod policy;
 pub mod recent;
 pub mod resources;
+mod shared;
 pub mod site_record;
 pub mod tags;
 pub mod ui;

@@ -1,17 +1,14 @@
 //! What is new enough for AWS not to know it everywhere: what this run made and when, and when
 //! `setup iam` last changed the deployer's key or rights.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::{
     aws::{AwsError, Fate, NotYet},
     engine::Key,
+    shared::lock,
 };
 
 // Seconds as a rule (IAM user guide, "Changes that I make are not always immediately visible"); two
@@ -70,7 +67,7 @@ impl Recent {
     }
 
     fn made(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Instant>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.made)
     }
 }
 

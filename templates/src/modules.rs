@@ -10,6 +10,19 @@ use std::path::Path;
 pub struct ProsodyModules(BTreeSet<String>);
 
 impl ProsodyModules {
+    /// The modules an open site needs at least.
+    pub const LEAST: [&str; 9] = [
+        "auth_jitsi-anonymous",
+        "bosh",
+        "limits",
+        "muc",
+        "muc_hide_all",
+        "muc_meeting_id",
+        "ping",
+        "smacks",
+        "websocket",
+    ];
+
     /// The modules in `directories` ([`crate::layout::PROSODY_PLUGINS`] on an instance), in any of
     /// the places Prosody's `util.pluginloader` looks: `mod_x.lua`, `x/mod_x.lua`,
     /// `mod_x/mod_x.lua`, `mod_x/x/mod_x.lua`. A directory that does not exist holds none.

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,8 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::config_bag::{ConfigBag, Layer, Storable, StoreReplace};
+
+use crate::shared::lock;
 
 /// One attempt of one call.
 #[derive(Clone, Debug)]
@@ -94,14 +96,14 @@ impl Calls {
 
     /// All calls so far, in the order they ended.
     pub fn all(&self) -> Vec<Call> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.log).clone()
     }
 
     fn push(&self, call: Call) {
         if let Some(tell) = &self.tell {
             tell(&call);
         }
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        lock(&self.log).push(call);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -19,6 +19,8 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::config_bag::ConfigBag;
 
 use super::calls::is_write;
+
+use crate::shared::lock;
 
 /// A moment by two clocks: the monotonic one, which stops while a machine sleeps (`CLOCK_MONOTONIC`),
 /// and the wall's, which goes on but may be set.
@@ -113,7 +115,7 @@ impl Turn {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

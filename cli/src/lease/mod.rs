@@ -7,7 +7,7 @@ mod store;
 
 use std::{
     cell::Cell,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -29,6 +29,7 @@ use crate::{
     invocation::{as_admin, command},
     names::Names,
     policy::Permission,
+    shared::lock,
     wait,
 };
 
@@ -280,7 +281,7 @@ async fn remove(store: &Store, record: &Record, etag: &mut String) -> Result<()>
             _ => return Ok(()),
         }
     }
-    Ok(())
+    anyhow::bail!("the lease could not be given back: S3 says that others are changing it")
 }
 
 /// Renews it until it is lost.
@@ -350,7 +351,7 @@ async fn renew_with(store: &Store, record: &Record, etag: &str) -> Result<Renewe
             }
         }
     }
-    anyhow::bail!("the lease is written to by somebody else all the time")
+    anyhow::bail!("S3 says that others are changing it all the time")
 }
 
 fn lost_to(held: &Held) -> String {
@@ -403,8 +404,4 @@ fn no_bucket(names: &Names) -> anyhow::Error {
         format!("run `{}` first", as_admin("setup iam")),
     )
     .into()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@
 //! deletes").
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use super::record::Record;
 use crate::{
     aws::{Answer, Aws, AwsError},
     names::Names,
+    shared::lock,
 };
 
 /// The object's key.
@@ -170,7 +171,7 @@ struct Clock(Arc<Mutex<Option<DateTime>>>);
 
 impl Clock {
     fn now(&self) -> Result<DateTime> {
-        let now = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = *lock(&self.0);
         now.context("S3's answer has no date")
     }
 }
@@ -188,7 +189,7 @@ impl Intercept for Clock {
     ) -> Result<(), BoxError> {
         let date = context.response().headers().get("date");
         let date = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        *lock(&self.0) = date;
         Ok(())
     }
 }

@@ -123,6 +123,22 @@ impl Hook {
     }
 }
 
+/// An instance of a group, for tests.
+#[cfg(test)]
+pub(super) fn sample_instance(
+    state: aws_sdk_autoscaling::types::LifecycleState,
+    made_by: aws_sdk_autoscaling::types::LaunchTemplateSpecification,
+) -> Instance {
+    Instance::builder()
+        .instance_id("i-1")
+        .availability_zone("eu-central-1b")
+        .lifecycle_state(state)
+        .health_status("Healthy")
+        .protected_from_scale_in(false)
+        .launch_template(made_by)
+        .build()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -87,18 +87,11 @@ async fn abandon(cx: &Cx, id: &str) -> Result<bool> {
 mod tests {
     use aws_sdk_autoscaling::types::{LaunchTemplateSpecification, TagDescription};
 
-    use super::*;
+    use super::{super::autoscaling::sample_instance, *};
 
     fn group(failed: bool, state: LifecycleState, version: &str) -> AutoScalingGroup {
         let template = LaunchTemplateSpecification::builder().version(version).build();
-        let instance = Instance::builder()
-            .instance_id("i-1")
-            .availability_zone("eu-central-1b")
-            .lifecycle_state(state)
-            .health_status("Healthy")
-            .protected_from_scale_in(false)
-            .launch_template(template)
-            .build();
+        let instance = sample_instance(state, template);
         let tag = TagDescription::builder().key(FAILED_LAUNCHES_TAG).value("3 0123").build();
         let group = AutoScalingGroup::builder().instances(instance);
         if failed { group.tags(tag) } else { group }.build()

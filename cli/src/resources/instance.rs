@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, OnceLock},
     time::Duration,
 };
 
@@ -28,6 +28,7 @@ use crate::{
     invocation::command,
     names::Names,
     policy::Permission,
+    shared::lock,
     wait::{self, Progress},
 };
 
@@ -152,7 +153,7 @@ impl Resource for TheInstance {
             }
             let given_up = {
                 let ended = hopeless::give_up(cx, &group).await?;
-                let mut given_up = given_up.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut given_up = lock(&given_up);
                 given_up.extend(ended);
                 given_up.len()
             };

@@ -114,7 +114,7 @@ fn since(time: Option<&DateTime>) -> String {
 mod tests {
     use aws_sdk_autoscaling::types::LaunchTemplateSpecification;
 
-    use super::*;
+    use super::{super::autoscaling::sample_instance, *};
 
     #[test]
     fn only_what_serves_and_was_made_by_our_template_is_compared() {
@@ -123,15 +123,7 @@ mod tests {
                 .launch_template_id(template)
                 .version(version)
                 .build();
-            let instance = Instance::builder()
-                .instance_id("i-1")
-                .availability_zone("eu-central-1b")
-                .lifecycle_state(state)
-                .health_status("Healthy")
-                .protected_from_scale_in(false)
-                .launch_template(made_by)
-                .build();
-            AutoScalingGroup::builder().instances(instance).build()
+            AutoScalingGroup::builder().instances(sample_instance(state, made_by)).build()
         };
         let serving = group(LifecycleState::InService, "lt-1", "3");
         assert_eq!(in_service(&serving, "lt-1"), Some(("i-1", 3)));

@@ -1,7 +1,9 @@
 //! Whether a question waits for its answer: then Ctrl-C ends the program at once, for nothing was begun
 //! that would have to end first.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::shared::lock;
 
 /// What Ctrl-C meets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub(super) struct Prompt(Arc<Mutex<State>>);
 impl Prompt {
     /// A question begins; false when Ctrl-C was pressed already.
     pub(super) fn open(&self) -> bool {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         let open = *state != State::Interrupted;
         if open {
             *state = State::Asking;
@@ -32,7 +34,7 @@ impl Prompt {
 
     /// It was answered.
     pub(super) fn close(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         if *state == State::Asking {
             *state = State::Working;
         }
@@ -40,7 +42,7 @@ impl Prompt {
 
     /// Ctrl-C was pressed; true when a question was open.
     pub(super) fn interrupt(&self) -> bool {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         std::mem::replace(&mut *state, State::Interrupted) == State::Asking
     }
 }

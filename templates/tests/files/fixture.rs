@@ -36,19 +36,6 @@ pub(crate) const ALL_MODULES: &[&str] = &[
     "websocket",
 ];
 
-/// The least a site in open mode needs.
-pub(crate) const LEAST_MODULES: &[&str] = &[
-    "auth_jitsi-anonymous",
-    "bosh",
-    "limits",
-    "muc",
-    "muc_hide_all",
-    "muc_meeting_id",
-    "ping",
-    "smacks",
-    "websocket",
-];
-
 /// Everything the files are rendered from.
 pub(crate) struct Fixture {
     pub(crate) settings: InstanceSettings,
@@ -123,7 +110,7 @@ impl Fixture {
     /// A small instance with the fewest modules, Debian's own Prosody and no pins.
     pub(crate) fn least() -> Self {
         let mut fixture = Self::open();
-        fixture.modules = LEAST_MODULES.iter().copied().collect();
+        fixture.modules = ProsodyModules::LEAST.into_iter().collect();
         fixture.discovered.total_memory = 1_910 << 20;
         fixture.versions = Versions::default();
         fixture.codename = "bookworm".into();

@@ -14,8 +14,8 @@ fn a_missing_required_module_is_named() {
             _ => false,
         }
     };
-    for module in fixture::LEAST_MODULES {
-        assert!(without(Fixture::open(), module) || *module == "auth_jitsi-anonymous", "{module}");
+    for module in ProsodyModules::LEAST {
+        assert!(without(Fixture::open(), module) || module == "auth_jitsi-anonymous", "{module}");
     }
     assert!(without(Fixture::open(), "auth_jitsi-anonymous"));
     assert!(without(Fixture::jwt(), "token_verification"));

@@ -50,19 +50,7 @@ pub(crate) fn modes() -> [(&'static str, Value); 4] {
 
 /// The modules an open site needs at least.
 pub(crate) fn least_modules() -> ProsodyModules {
-    [
-        "auth_jitsi-anonymous",
-        "bosh",
-        "limits",
-        "muc",
-        "muc_hide_all",
-        "muc_meeting_id",
-        "ping",
-        "smacks",
-        "websocket",
-    ]
-    .into_iter()
-    .collect()
+    ProsodyModules::LEAST.into_iter().collect()
 }
 
 /// Secrets as the agent makes them.

@@ -1,7 +1,7 @@
 //! A certificate requested from ACM, which sees by a DNS record that the domain is ours.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -22,6 +22,7 @@ use crate::{
     engine::{Found, Key, Stage},
     error::Hinted,
     invocation::command,
+    shared::{lock, unlocked},
     tag_list,
     wait::{self, Progress},
 };
@@ -144,7 +145,7 @@ pub(super) async fn issued(cx: &Cx, arn: &str, by_hand: bool) -> Result<()> {
                 if by_hand {
                     cx.note(&Key::Certificate, wanted(cx, &record));
                 }
-                *asked_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+                *lock(&asked_for) = Some(record);
                 Ok(Progress::Pending(format!("{status}: ACM looks for its DNS record")))
             }
             _ => {
@@ -154,7 +155,7 @@ pub(super) async fn issued(cx: &Cx, arn: &str, by_hand: bool) -> Result<()> {
         }
     })
     .await;
-    let record = asked_for.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let record = unlocked(asked_for);
     match (waited, record) {
         (Err(error), Some(record)) if by_hand => {
             let what = format!("the certificate for {} is not issued yet", cx.config.domain);
