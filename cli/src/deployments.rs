@@ -42,8 +42,8 @@ pub struct Deployment {
     pub domain: Option<String>,
     /// When its first part was made, RFC 3339, UTC.
     pub since: Option<String>,
-    /// How many things carry its tag; IAM's and the dashboard are not among them.
-    pub resources: usize,
+    /// How many things carry its tag: fewer than it has resources, for IAM's and the dashboard are not among them.
+    pub tagged: usize,
     /// Its Auto Scaling group's instances.
     pub instances: Vec<Instance>,
 }
@@ -103,7 +103,7 @@ pub async fn find(aws: &Aws, region: &str) -> Result<Deployments> {
         };
         let Some(name) = tag(tags::DEPLOYMENT) else { continue };
         let known = entry(&mut here, name);
-        known.resources += 1; // the tagging API lists none
+        known.tagged += 1; // the tagging API lists none
         known.since = group.created_time().map(written);
         known.instances = instances(&group);
     }
@@ -161,7 +161,7 @@ async fn tagged(aws: &Aws, region: &str) -> Result<BTreeMap<String, Deployment>>
     let mut here = BTreeMap::new();
     for (name, domain) in alive.into_iter().flatten() {
         let known = entry(&mut here, &name);
-        known.resources += 1;
+        known.tagged += 1;
         known.domain = known.domain.take().or(domain);
     }
     Ok(here)

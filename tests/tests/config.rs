@@ -352,7 +352,7 @@ const SPOILT: &[Spoil] = &[
             "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
         );
     }),
-    ("a key an ALB does not take", |it| it.key_of(&PKCS_ED25519)),
+    ("a key the load balancer does not take", |it| it.key_of(&PKCS_ED25519)),
     ("another domain's certificate", |it| {
         it.certify(&["example.org", "*.meet.example.org"], |_| {});
     }),

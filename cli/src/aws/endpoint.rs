@@ -1,25 +1,51 @@
 //! Endpoints given by hand, in the environment or a profile: one that is no address would be told by the
 //! SDK as a request that could not be made, long after anybody thinks of it.
 
+use std::sync::RwLock;
+
 use anyhow::Result;
 use hyper::Uri;
 
 use crate::error::Hinted;
 
 const VARIABLE: &str = "AWS_ENDPOINT_URL";
+const OF_PROFILE: &str = "endpoint_url of the profile";
+
+/// What the profile says, as far as a connection was made with it.
+static OF_THE_PROFILE: RwLock<Option<String>> = RwLock::new(None);
+
+/// Where calls go by somebody's own choice: what says so, and the addresses.
+pub(crate) fn by_hand() -> Vec<(String, String)> {
+    let mut chosen: Vec<(String, String)> = of_environment().collect();
+    let general = chosen.iter().any(|(name, _)| name == VARIABLE);
+    let profile = OF_THE_PROFILE.read().ok().and_then(|url| url.clone());
+    // The environment beats the profile.
+    if let Some(url) = profile.filter(|_| !general) {
+        chosen.push((OF_PROFILE.to_owned(), url));
+    }
+    chosen.sort();
+    chosen
+}
+
+fn of_environment() -> impl Iterator<Item = (String, String)> {
+    let named = std::env::vars_os().filter_map(|(name, value)| {
+        let ours = name == VARIABLE || name.to_str()?.starts_with("AWS_ENDPOINT_URL_");
+        Some((name.to_str()?.to_owned(), value.to_string_lossy().into_owned())).filter(|_| ours)
+    });
+    named.filter(|(_, url)| !url.is_empty())
+}
 
 /// Looks at `AWS_ENDPOINT_URL` and its like for single services (`AWS_ENDPOINT_URL_EC2`), and at
 /// `resolved`, which may come from the profile.
 pub(super) fn check(resolved: Option<&str>) -> Result<()> {
-    for (name, value) in std::env::vars_os() {
-        let (Some(name), value) = (name.to_str(), value.to_string_lossy()) else { continue };
-        let ours = name == VARIABLE || name.starts_with("AWS_ENDPOINT_URL_");
-        if ours && !value.is_empty() && !is_address(&value) {
-            return Err(refused(name, &value).into());
-        }
+    if let Some((name, url)) = of_environment().find(|(_, url)| !is_address(url)) {
+        return Err(refused(&name, &url).into());
+    }
+    if let Ok(mut known) = OF_THE_PROFILE.write() {
+        *known = resolved.map(str::to_owned);
     }
     match resolved {
-        Some(url) if !is_address(url) => Err(refused("endpoint_url of the profile", url).into()),
+        Some(url) if !is_address(url) => Err(refused(OF_PROFILE, url).into()),
         _ => Ok(()),
     }
 }

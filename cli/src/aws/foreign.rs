@@ -21,7 +21,11 @@ pub(super) fn plain(text: &str, limit: usize) -> String {
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let line = words.join(" ");
     match line.char_indices().nth(limit) {
-        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        // After a word, unless it is one long one.
+        Some((end, _)) => {
+            let end = line[..end].rfind(' ').unwrap_or(end);
+            format!("{}…", line[..end].trim_end())
+        }
         None => line,
     }
 }
@@ -67,7 +71,7 @@ fn glimpse(body: &[u8]) -> Option<String> {
 }
 
 // How libraries say what went wrong below HTTP, and the same in an operator's words.
-const WORDS: [(&str, &str); 9] = [
+const WORDS: [(&str, &str); 14] = [
     (
         "no credentials found in chain",
         "no credentials: neither in the environment nor in a profile, and no role of an instance or a container",
@@ -77,6 +81,11 @@ const WORDS: [(&str, &str); 9] = [
         "it holds no credentials, or there is none of that name",
     ),
     ("length limit exceeded", "it is longer than any answer of AWS's"),
+    ("identity resolver timed out", "the credentials did not come in time"),
+    ("Connection refused", "nothing listens there (connection refused)"),
+    ("connect timeout occurred", "nothing answers there (no connection in time)"),
+    ("Name or service not known", "its name is not in the DNS"),
+    ("Temporary failure in name resolution", "no DNS server answers here"),
     ("InvalidContentType", "what listens there speaks no TLS"),
     ("invalid HTTP version parsed", "what listens there speaks no HTTP"),
     ("invalid HTTP status-code parsed", "what listens there speaks no HTTP"),
@@ -153,7 +162,9 @@ mod tests {
 
     #[test]
     fn what_libraries_say_is_said_as_people_do() {
-        assert_eq!(transport("Connection refused (os error 111)"), "Connection refused");
+        let refused = "nothing listens there (connection refused)";
+        assert_eq!(transport("Connection refused (os error 111)"), refused);
+        assert_eq!(transport("No route to host (os error 113)"), "No route to host");
         let tls = "received corrupt message of type InvalidContentType";
         assert_eq!(transport(tls), "what listens there speaks no TLS");
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use aws_config::{
-    AppName, BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider,
-    provider_config::ProviderConfig, retry::RetryConfig, timeout::TimeoutConfig,
+    AppName, BehaviorVersion, Region, SdkConfig, identity::IdentityCache,
+    profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig, retry::RetryConfig,
+    timeout::TimeoutConfig,
 };
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::{http::SharedHttpClient, interceptors::Intercept};
@@ -81,6 +82,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(30);
 // The SDK's default of 3 is too few for EC2 under `RequestLimitExceeded`.
 const ATTEMPTS: u32 = 6;
+// For a process, a sign-on service or a role that gives credentials: less than one attempt, so that it is the
+// credentials that are told to be late, and not AWS.
+const CREDENTIALS_LIMIT: Duration = Duration::from_secs(25);
 // What keeps a lease must know soon whether it did: half of the time between two renewals.
 const LEASE_ATTEMPT_LIMIT: Duration = Duration::from_secs(5);
 const LEASE_LIMIT: Duration = Duration::from_secs(15);
@@ -107,6 +111,7 @@ pub async fn connect(
         .http_client(http.clone())
         .app_name(AppName::new(concat!("jitsi-aws-", env!("CARGO_PKG_VERSION")))?)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_LIMIT).build())
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(CONNECT_LIMIT)

@@ -132,7 +132,7 @@ pub(super) fn check_dates(
 /// Whether an ALB takes the certificate's key (ELB user guide, "SSL certificates"; ACM user guide,
 /// "Prerequisites for importing certificates"); the error says what it takes.
 pub(super) fn algorithm(leaf: &X509Certificate<'_>) -> Result<(), String> {
-    let allowed = "an ALB takes RSA of 2048, 3072 or 4096 bits and EC on P-256 or P-384";
+    let allowed = "the load balancer takes RSA of 2048, 3072 or 4096 bits and EC on P-256 or P-384";
     let key = leaf.public_key();
     let what = match key.parsed() {
         Ok(PublicKey::RSA(rsa)) => match rsa.key_size() {

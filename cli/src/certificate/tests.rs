@@ -416,7 +416,11 @@ fn with_key(algorithm: &'static SignatureAlgorithm) -> Site {
 fn only_keys_an_alb_takes_are_taken() {
     assert!(with_key(&PKCS_ECDSA_P256_SHA256).check().is_ok());
     assert!(with_key(&PKCS_ECDSA_P384_SHA384).check().is_ok());
-    assert!(with_key(&PKCS_ED25519).problem().contains("has an Ed25519 key; an ALB takes RSA"));
+    assert!(
+        with_key(&PKCS_ED25519)
+            .problem()
+            .contains("has an Ed25519 key; the load balancer takes RSA")
+    );
     let mut site = Site::new();
     site.paths.chain = None;
     for (name, what) in [("rsa1024", "RSA key of 1024 bits"), ("p521", "EC key on P-521")] {

@@ -19,7 +19,7 @@ use crate::{
     invocation::{as_admin, command, with_other_profile},
     lease::Lease,
     leftovers,
-    ui::{elapsed, table},
+    ui::{counted, elapsed, table},
 };
 
 // Seconds as a rule (EC2 user guide, "Eventual consistency").
@@ -44,15 +44,17 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
         .into());
     }
     let survey = engine::survey(&session.catalog, stages, &session.cx).await;
-    let Survey { ours: doomed, foreign } =
+    let Survey { ours: doomed, foreign, borrowed } =
         survey.map_err(|error| session.explain(error, &words(options)))?;
+    let borrowed: Vec<String> =
+        borrowed.iter().map(|one| format!("{} {}", one.key.title(), one.name)).collect();
     let foreign = foreign::told(&session, stages, &doomed, &foreign).await?;
     foreign::refuse_occupied(&session, &doomed).await?;
     if doomed.is_empty() && foreign.is_empty() {
         return nothing(env, options, &session, stages).await;
     }
     if !doomed.is_empty() {
-        confirm(env, options, &session, &doomed)?;
+        confirm(env, options, &session, &doomed, &borrowed)?;
     }
     let start = Instant::now();
     let mut summary = Summary::default();
@@ -71,7 +73,8 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
     if left.is_empty() && !foreign.is_empty() {
         return Err(foreign::kept(summary.deleted, foreign).into());
     }
-    env.ui.document("delete", &json!({ "deleted": summary.deleted, "left": left }));
+    env.ui
+        .document("delete", &json!({ "deleted": summary.deleted, "kept": borrowed, "left": left }));
     if !left.is_empty() {
         return Err(leftover(options, summary.deleted, left).into());
     }
@@ -169,7 +172,13 @@ fn stages(role: Role) -> &'static [Stage] {
 }
 
 /// Shows what will go, and asks for the deployment's name.
-fn confirm(env: &Env, options: &args::Delete, session: &Session, doomed: &[Doomed]) -> Result<()> {
+fn confirm(
+    env: &Env,
+    options: &args::Delete,
+    session: &Session,
+    doomed: &[Doomed],
+    borrowed: &[String],
+) -> Result<()> {
     let names = &session.cx.names;
     let (deployment, region) = (names.deployment(), names.region());
     env.ui.say(&format!(
@@ -190,11 +199,16 @@ fn confirm(env: &Env, options: &args::Delete, session: &Session, doomed: &[Doome
     for line in table(&rows).lines() {
         env.ui.say(line);
     }
-    let count = doomed.len();
+    if !borrowed.is_empty() {
+        let belong = if borrowed.len() == 1 { "it belongs" } else { "they belong" };
+        let borrowed = borrowed.join(", ");
+        env.ui.say(&format!("Not deleted, because {belong} to the account: {borrowed}"));
+    }
+    let count = counted(doomed.len(), "resource");
     let question = Question {
         deployment,
-        before: format!("{count} resources. "),
-        unasked: format!("{count} resources would be deleted, and there is nobody to ask"),
+        before: format!("{count}. "),
+        unasked: format!("{count} would be deleted, and there is nobody to ask"),
         untouched: "nothing was deleted",
         words: words(options),
         yes: Yes::Named,

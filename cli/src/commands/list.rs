@@ -80,9 +80,9 @@ pub(super) fn text(found: &Deployments, region: &str) -> String {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for one in &found.deployments {
         let domain = one.domain.clone().unwrap_or_else(|| "no domain known".to_owned());
-        let count = match one.resources {
-            1 => "1 resource".to_owned(),
-            many => format!("{many} resources"),
+        let count = match one.tagged {
+            1 => "1 thing has its tag".to_owned(),
+            many => format!("{many} things have its tag"),
         };
         rows.push(vec![
             format!(" {}", one.name),

@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     engine::{self, Change, Key, Planned, Stage},
     invocation::{as_admin, as_deployer, command},
-    ui::{Mark, Style, change, drift_object, table},
+    ui::{Mark, Style, changes, drift_object, table},
 };
 
 pub(super) async fn run(env: &Env, stage: Option<PlanStage>) -> Result<Exit> {
@@ -82,7 +82,7 @@ async fn rights(session: &Session, stages: &[Stage]) -> Result<Vec<String>> {
 }
 
 /// What of the things that would be made costs by the hour. Prices differ from region to region and change, so
-/// the only figure is the one the documents explain.
+/// the only figure is the one the documents explain, and it is said what it is of.
 fn cost(config: &Config, planned: &[Planned]) -> Option<String> {
     let makes =
         |key: &Key| planned.iter().any(|line| line.key == *key && line.change == Change::Create);
@@ -97,9 +97,19 @@ fn cost(config: &Config, planned: &[Planned]) -> Option<String> {
     }
     let last = paid.pop()?;
     let all = if paid.is_empty() { last } else { format!("{} and {last}", paid.join(", ")) };
+    let Config { region, instance, .. } = config;
+    let known = region.as_str() == "eu-central-1" && instance.instance_type.as_str() == "t3.large";
+    let figure = if known {
+        "about 110 USD a month before traffic, by AWS's list prices in Frankfurt".to_owned()
+    } else {
+        format!(
+            "jitsi-aws does not know the price of a {} in {region}; with a t3.large in Frankfurt (eu-central-1) all of it \
+             is about 110 USD a month before traffic",
+            instance.instance_type
+        )
+    };
     Some(format!(
-        "cost: {all}, by the hour, and traffic; with t3.large in Frankfurt about 110 USD a month before traffic. \
-         Yours: https://calculator.aws"
+        "cost: {all}, by the hour, and traffic\n      {figure}; yours: https://calculator.aws"
     ))
 }
 
@@ -153,6 +163,7 @@ impl std::fmt::Display for Todo {
 fn render(style: Style, planned: &[Planned]) -> String {
     let (mut rows, mut below) = (Vec::new(), Vec::new());
     for line in planned {
+        let mut fields = Vec::new();
         let (mark, what) = match &line.change {
             Change::Keep if line.remark.is_none() => continue,
             Change::Keep => (Mark::Waiting, "runs as it was".to_owned()),
@@ -161,13 +172,15 @@ fn render(style: Style, planned: &[Planned]) -> String {
             Change::Delete => (Mark::Delete, line.id.clone().unwrap_or_default()),
             Change::Conflict(why) => (Mark::Failed, why.clone()),
             Change::Update(drift) => {
-                let fields: Vec<String> = drift.iter().map(|drift| change(style, drift)).collect();
-                (Mark::Changed, fields.join(", "))
+                let changes = changes(style, drift);
+                fields = changes.below;
+                (Mark::Changed, changes.beside)
             }
         };
         let mark = format!(" {}", style.mark(mark));
         rows.push(vec![mark, line.key.title().to_owned(), line.name.clone(), what]);
-        below.push(remarks(line));
+        fields.extend(remarks(line));
+        below.push(fields);
     }
     let mut text = String::new();
     for (row, remarks) in table(&rows).lines().zip(below) {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     engine::{self, Doomed, Summary, Verdict},
     invocation::command,
-    ui::table,
+    ui::{counted, table},
 };
 
 pub(super) async fn run(env: &Env) -> Result<Exit> {
@@ -74,7 +74,10 @@ fn confirm(env: &Env, session: &Session, shown: &[Verdict]) -> Result<()> {
     let question = Question {
         deployment: session.cx.names.deployment(),
         before: format!("{count} to delete. "),
-        unasked: format!("{count} resources would be deleted, and there is nobody to ask"),
+        unasked: format!(
+            "{} would be deleted, and there is nobody to ask",
+            counted(count, "resource")
+        ),
         untouched: "nothing was deleted",
         words: "setup repair".to_owned(),
         yes: Yes::Named,

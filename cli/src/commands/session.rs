@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Env;
 use crate::{
-    aws::{Aws, AwsError, Caller, Calls, Credentials, Fate, connect},
+    aws::{Aws, AwsError, Caller, Calls, Credentials, Fate, connect, endpoints_by_hand},
     catalog::catalog,
     config::Config,
     cx::Cx,
@@ -51,15 +51,7 @@ impl Session {
     pub(super) async fn open(env: &Env, config: &Arc<Config>, role: Role) -> Result<Self> {
         let credentials = choose(env, config, role)?;
         let region = config.region.as_str();
-        deploys_to(region);
-        let ui = env.ui.clone();
-        let calls = Calls::telling(move |call| ui.call(call));
-        let aws = connect(&credentials, region, env.http.clone(), calls).await?;
-        let recent = recent(config);
-        env.ui.busy("asking AWS who we are");
-        let caller = excused(env, &recent, || aws.caller()).await;
-        let caller = caller.map_err(|error| unusable(error, &credentials));
-        let caller = caller.map_err(|error| no_such_region(error, region))?;
+        let Look { aws, caller, recent } = look(env, &credentials, region, recent(config)).await?;
         if role == Role::Admin {
             refuse_without_iam(&aws, &caller).await?;
         }
@@ -142,14 +134,21 @@ impl Look {
             (None, Some(profile)) => Credentials::Profile(profile.clone()),
             (None, None) => Credentials::Ambient,
         };
-        let ui = env.ui.clone();
-        let calls = Calls::telling(move |call| ui.call(call));
-        let aws = connect(&credentials, region, env.http.clone(), calls).await?;
-        let recent = config.map_or_else(Recent::default, recent);
-        let caller = excused(env, &recent, || aws.caller()).await;
-        let caller = caller.map_err(|error| unusable(error, &credentials))?;
-        Ok(Self { aws, caller, recent })
+        look(env, &credentials, region, config.map_or_else(Recent::default, recent)).await
     }
+}
+
+/// Connects, and asks AWS who we are.
+async fn look(env: &Env, credentials: &Credentials, region: &str, recent: Recent) -> Result<Look> {
+    deploys_to(region);
+    let ui = env.ui.clone();
+    let calls = Calls::telling(move |call| ui.call(call));
+    let aws = connect(credentials, region, env.http.clone(), calls).await?;
+    env.ui.busy("asking AWS who we are");
+    let caller = excused(env, &recent, || aws.caller()).await;
+    let caller = caller.map_err(|error| unusable(error, credentials));
+    let caller = caller.map_err(|error| no_such_region(error, region))?;
+    Ok(Look { aws, caller, recent })
 }
 
 /// Repeats a look while AWS may merely not know yet what `setup iam` made lately.
@@ -217,8 +216,7 @@ fn no_such_region(error: anyhow::Error, region: &str) -> anyhow::Error {
         .is_some_and(|error| error.code.is_empty() && error.fate == Fate::Unknown);
     let known = PARTITIONS.iter().any(|partition| partition.regions.contains(&region));
     // What is given by hand answers for every region, or for none.
-    let by_hand = std::env::var_os("AWS_ENDPOINT_URL").is_some_and(|url| !url.is_empty());
-    if !unanswered || known || by_hand {
+    if !unanswered || known || !endpoints_by_hand().is_empty() {
         return error;
     }
     error.context(Hinted::user(

@@ -147,15 +147,9 @@ async fn apply(
     [stages, later, ahead]: [&[Stage]; 3],
     word: &str,
 ) -> Result<Summary> {
-    let of_stages = |entry: &&engine::Entry| {
-        stages.contains(&entry.key.stage()) && entry.resource.wanted(&session.cx)
-    };
-    // The lease's own bucket was made before.
-    let count = session.catalog.iter().filter(of_stages).count()
-        + usize::from(stages.contains(&Stage::Iam));
     let title: Vec<String> =
         stages.iter().map(|stage| format!("{} {}", stage.number(), stage.word())).collect();
-    env.ui.remark(&format!("{}   {count} resources, as {}", title.join(", "), session.who()));
+    env.ui.remark(&format!("{}   as {}", title.join(", "), session.who()));
     let words = format!("setup {word}");
     let applied = async {
         engine::check(&session.catalog, ahead, &session.cx).await?;

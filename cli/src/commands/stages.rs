@@ -13,7 +13,7 @@ use super::{
 use crate::{
     engine::{self, Change, Planned, Stage},
     invocation::command,
-    ui::{Style, change, table},
+    ui::{Style, change, counted, table},
 };
 
 /// What can be said of a stage in one word.
@@ -34,13 +34,14 @@ enum State {
 }
 
 impl State {
-    fn of(lines: &[&Planned], todo: &Todo, exists: usize) -> Self {
+    fn of(lines: &[&Planned], todo: &Todo) -> Self {
+        let own = lines.iter().any(|line| line.id.is_some() && !line.borrowed);
         if todo.conflicts > 0 {
             Self::Conflict
         } else if todo.is_empty() {
             let expires = lines.iter().any(|line| line.expiring.is_some());
             if expires { Self::Expiring } else { Self::Ready }
-        } else if exists == 0 {
+        } else if !own {
             Self::NotMade
         } else if todo.create > 0 {
             Self::HalfMade
@@ -81,8 +82,7 @@ fn detail(style: Style, state: State, lines: &[&Planned], todo: &Todo, exists: u
         _ => None,
     });
     first.unwrap_or_else(|| match state {
-        State::Ready | State::Expiring if exists == 1 => "1 resource".to_owned(),
-        State::Ready | State::Expiring => format!("{exists} resources"),
+        State::Ready | State::Expiring => counted(exists, "resource"),
         _ => todo.to_string(),
     })
 }
@@ -100,8 +100,8 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
     for stage in Stage::ALL {
         let lines: Vec<&Planned> = planned.iter().filter(|l| l.key.stage() == stage).collect();
         let todo = Todo::count(lines.iter().copied());
-        let exists = lines.iter().filter(|line| line.id.is_some() && !line.borrowed).count();
-        let state = State::of(&lines, &todo, exists);
+        let exists = lines.iter().filter(|line| line.id.is_some()).count();
+        let state = State::of(&lines, &todo);
         let detail = detail(style, state, &lines, &todo, exists);
         let painted = state.painted(style);
         let state = state.word();
@@ -165,8 +165,7 @@ mod tests {
 
     fn state(lines: &[Planned]) -> &'static str {
         let lines: Vec<&Planned> = lines.iter().collect();
-        let exists = lines.iter().filter(|line| line.id.is_some() && !line.borrowed).count();
-        State::of(&lines, &Todo::count(lines.iter().copied()), exists).word()
+        State::of(&lines, &Todo::count(lines.iter().copied())).word()
     }
 
     #[test]

@@ -222,8 +222,10 @@ fn network(
     let zones = match (<[Zone; 2]>::try_from(zones), written) {
         (Ok([a, b]), Some(2)) if a != b => Some([a, b]),
         (Ok(_), Some(2)) => {
-            table
-                .problem("zones", "are the same twice; the load balancer needs two different ones");
+            table.problem(
+                "zones",
+                "name the same zone twice; the load balancer needs two different ones",
+            );
             None
         }
         (Err(_), None | Some(2)) | (Ok(_), None) => None, // absent, or each bad one was told

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -14,11 +14,12 @@ use super::{
     check::told_at_once,
     graph::{Direction, closure, walk},
     patience::{Patience, listed, patiently},
-    plan::locate,
+    plan::{locate, spares},
 };
 use crate::{
     aws::{AwsError, Fate, NotYet},
     cx::{Cx, missing},
+    shared::{lock, unlocked},
     tags::Owner,
 };
 
@@ -98,9 +99,17 @@ async fn bring(
     })
     .await?;
 
-    let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut summary = unlocked(summary);
+    for entry in &entries {
+        for spare in spares(seen.get(&entry.key).map(Vec::as_slice).unwrap_or_default()) {
+            let (key, name, id) = (entry.key.clone(), entry.resource.name(cx), spare.id.clone());
+            let outcome = Outcome::Unchanged;
+            summary.count(&outcome);
+            cx.tell(Event::Finished { key, name, id, outcome, took: Duration::ZERO });
+        }
+    }
     // Dependants were mended above, so nothing refers to these any more.
-    for (entry, found) in swept.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    for (entry, found) in unlocked(swept) {
         report(cx, entry, async {
             patiently(cx, &entry.key, || entry.resource.delete(cx, &found)).await?;
             Ok(Some((found.id.clone(), Outcome::Deleted)))
@@ -149,10 +158,6 @@ fn conflicts(entries: &[&Entry], seen: &BTreeMap<Key, Vec<Found>>, cx: &Cx) -> V
         entry.current(cx, all).err().map(|conflict| conflict.context(what()))
     };
     entries.iter().filter_map(conflict).collect()
-}
-
-fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One resource: create or mend, then wait. `None`: neither there nor wanted.

@@ -1,9 +1,6 @@
 //! Deleting along the same edges, reversed: everything of ours that can be found, twins included.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use anyhow::Result;
 
@@ -14,7 +11,11 @@ use super::{
     patience::patiently,
     plan::locate,
 };
-use crate::{cx::Cx, tags::Owner};
+use crate::{
+    cx::Cx,
+    shared::{lock, unlocked},
+    tags::Owner,
+};
 
 /// Something that would be deleted.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Survey {
     pub ours: Vec<Doomed>,
     /// Somebody else's: never touched.
     pub foreign: Vec<Doomed>,
+    /// The account's, or the operator's own: used, and not ours to delete.
+    pub borrowed: Vec<Doomed>,
 }
 
 /// Looks for all that exists of `stages`.
@@ -47,7 +50,7 @@ pub async fn survey(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Surv
             let whose = match found.owner {
                 Owner::Ours => &mut survey.ours,
                 Owner::Foreign(_) => &mut survey.foreign,
-                Owner::Borrowed => continue,
+                Owner::Borrowed => &mut survey.borrowed,
             };
             let name = entry.resource.name(cx);
             whose.push(Doomed { key: entry.key.clone(), name, found });
@@ -97,11 +100,11 @@ pub async fn delete(catalog: &[Entry], doomed: &[Doomed], cx: &Cx) -> Result<Sum
                     Ok(Some((found.id.clone(), Outcome::Deleted)))
                 })
                 .await?;
-                summary.lock().unwrap_or_else(PoisonError::into_inner).count(&Outcome::Deleted);
+                lock(summary).count(&Outcome::Deleted);
             }
             Ok(())
         }
     })
     .await?;
-    Ok(summary.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(unlocked(summary))
 }

@@ -75,7 +75,8 @@ pub enum Outcome {
     Deleted,
 }
 
-/// What a run did.
+/// What a run did, in resources. The glossary says what counts as one; plans, the stages' state and deletions
+/// count the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Resources made.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
 };
 
 use anyhow::Result;
@@ -12,7 +12,12 @@ use super::{
     graph::{Direction, closure, walk},
     patience::patiently,
 };
-use crate::{cx::Cx, error::Hinted, tags::Owner};
+use crate::{
+    cx::Cx,
+    error::Hinted,
+    shared::{lock, unlocked},
+    tags::Owner,
+};
 
 /// What would be done to one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,11 +102,19 @@ pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Pl
                 planned.push(Planned { borrowed, expiring, remark, ..line });
             }
         }
+        for other in spares(all) {
+            planned.push(line(Some(other.id.clone()), other.detail.clone(), Change::Keep));
+        }
         for stale in all.iter().filter(|found| found.stale && found.owner == Owner::Ours) {
             planned.push(line(Some(stale.id.clone()), stale.detail.clone(), Change::Delete));
         }
     }
     Ok(planned)
+}
+
+/// Those of ours that are somebody else's to use: left as they are, and counted with the rest.
+pub(super) fn spares(all: &[Found]) -> impl Iterator<Item = &Found> {
+    all.iter().filter(|found| found.spare && found.owner == Owner::Ours)
 }
 
 /// Finds everything, parents first, and remembers the ids for those who need them.
@@ -119,10 +132,10 @@ pub(super) async fn locate(entries: &[&Entry], cx: &Cx) -> Result<BTreeMap<Key, 
                 Some(found) => cx.put(&entry.key, found.id.clone()),
                 None => cx.forget(&entry.key),
             }
-            located.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.key.clone(), all);
+            lock(located).insert(entry.key.clone(), all);
             Ok(())
         }
     })
     .await?;
-    Ok(located.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(unlocked(located))
 }

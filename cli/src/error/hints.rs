@@ -3,8 +3,9 @@
 use jitsi_http::Proxy;
 
 use crate::{
-    aws::{AwsError, Fate},
+    aws::{AwsError, Fate, endpoints_by_hand},
     invocation::{as_admin, aws_anywhere, aws_here, quoted, region_here},
+    partition::Partition,
 };
 
 /// How to sign in where a plain profile or plain keys do not do: an MFA code is never asked for here.
@@ -93,15 +94,26 @@ pub(super) fn of(error: &AwsError) -> Option<String> {
 
 /// No answer came.
 fn unreachable() -> String {
-    match std::env::var("AWS_ENDPOINT_URL") {
-        Ok(url) if !url.is_empty() => format!(
-            "calls to AWS go to {url}, as AWS_ENDPOINT_URL says: see what answers there with `curl -v {}`, or unset it",
-            quoted(&url)
-        ),
-        _ => "see whether this machine reaches AWS, `curl -v https://sts.amazonaws.com`, and whether \
-              [deployment] region in jitsi.toml is a region of AWS"
-            .into(),
+    let by_hand = endpoints_by_hand();
+    if by_hand.is_empty() {
+        return format!(
+            "see whether this machine reaches AWS with `curl -v {}`, then run the same command again",
+            sts(&region_here())
+        );
     }
+    let told = by_hand.iter().map(|(name, url)| {
+        format!(
+            "calls to AWS go to {url}, as {name} says: see what answers there with `curl -v {}`, or unset it",
+            quoted(url)
+        )
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// Where the region's Security Token Service answers.
+fn sts(region: &str) -> String {
+    let suffix = Partition::of(region).map_or("amazonaws.com", |partition| partition.dns_suffix);
+    format!("https://sts.{region}.{suffix}")
 }
 
 /// No answer came, and a proxy is in between.

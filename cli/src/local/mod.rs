@@ -32,7 +32,8 @@ const SHARED: [(&str, Option<&str>); 4] = [
 const TOKENS: [&str; 2] = [".aws/sso/cache", ".aws/login/cache"];
 
 /// Whether the SDK may read the files that give credentials: regular ones of a sensible size. One that
-/// is not there is the SDK's to tell of.
+/// is not there is the SDK's to tell of. What a `credential_process` prints cannot be bounded from here: the
+/// SDK reads all of it; only its time is limited, where the clients are made.
 pub fn check_shared_files() -> Result<(), Hinted> {
     let home = home().ok();
     let in_home = |path: &str| Some(home.as_ref()?.join(path));

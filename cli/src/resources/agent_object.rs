@@ -113,12 +113,16 @@ impl Resource for AgentBinary {
     }
 }
 
-/// The ends of the digest and the size, which AWS keeps in bytes.
+/// The beginning of the digest, and the size, which AWS keeps in bytes.
 fn detail(key: &str, size: i64) -> String {
     let digest = key.strip_prefix(PREFIX).unwrap_or(key);
-    let start = digest.get(..8).unwrap_or(digest);
     let tenths = size / 100_000;
-    format!("{start}…  {}.{} MB", tenths / 10, tenths % 10)
+    format!("{}  {}.{} MB", abridged(digest), tenths / 10, tenths % 10)
+}
+
+/// The beginning of a digest, which is enough to tell one agent from another.
+pub(super) fn abridged(digest: &str) -> String {
+    format!("{}…", digest.get(..8).unwrap_or(digest))
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Resource for Group {
             Some(age) => format!(", renewed after {}", humantime::format_duration(age)),
             None => String::new(),
         };
-        format!("one {} in either zone{renewed}", instance.instance_type)
+        format!("one {}, in one of the two zones{renewed}", instance.instance_type)
     }
 
     fn permissions(&self, names: &Names) -> Vec<Permission> {

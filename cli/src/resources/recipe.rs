@@ -15,7 +15,7 @@ use aws_sdk_ec2::types::{
 };
 use aws_smithy_types::base64;
 
-use super::difference::difference;
+use super::{agent_object::abridged, difference::difference};
 use crate::{
     cx::Cx,
     engine::{Drift, Stage},
@@ -44,6 +44,9 @@ pub(super) struct Recipe {
 
 /// What the instance does at boot: which agent it starts, with which settings.
 pub(super) const USER_DATA: &str = "user data";
+
+/// The agent that the instance starts.
+const AGENT: &str = "agent";
 
 /// What an instance brings along, and what is therefore tagged at launch.
 const TAGGED: [ResourceType; 3] =
@@ -179,7 +182,14 @@ impl Recipe {
         let fields = self.facts().into_iter().zip(wanted.facts());
         let mut pairs: Vec<(&'static str, String, String)> =
             fields.map(|((field, actual), (_, wanted))| (field, actual, wanted)).collect();
-        let (actual, wanted) = difference(&self.user_data, &wanted.user_data);
+        let (agent, next) = (self.agent(), wanted.agent());
+        pairs.push((AGENT, digest(agent), digest(next)));
+        // The agent's digest stands there more than once.
+        let rest = |text: &str, agent: Option<&str>| {
+            agent.map_or_else(|| text.to_owned(), |digest| text.replace(digest, AGENT))
+        };
+        let (actual, wanted) =
+            difference(&rest(&self.user_data, agent), &rest(&wanted.user_data, next));
         pairs.push((USER_DATA, actual, wanted));
         pairs
             .into_iter()
@@ -189,7 +199,7 @@ impl Recipe {
                 actual,
                 wanted,
                 effect: Some(
-                    "nothing yet: an instance that runs stays as it is until it is replaced".into(),
+                    "nothing yet; the running instance stays as it is until it is replaced".into(),
                 ),
             })
             .collect()
@@ -202,7 +212,17 @@ impl Recipe {
 
     /// The site's domain among the agent's settings.
     fn domain(&self) -> Option<&str> {
-        let (_, rest) = self.user_data.split_once("\"domain\":\"")?;
+        self.boots_with("\"domain\":\"")
+    }
+
+    /// The agent's SHA-256.
+    fn agent(&self) -> Option<&str> {
+        self.boots_with("SHA256 = \"").filter(|digest| !digest.is_empty())
+    }
+
+    /// What stands in the user data between `mark` and the next quotation mark.
+    fn boots_with(&self, mark: &str) -> Option<&str> {
+        let (_, rest) = self.user_data.split_once(mark)?;
         rest.split('"').next()
     }
 
@@ -252,6 +272,11 @@ impl Recipe {
         });
         lines.collect::<Vec<_>>().join("; ")
     }
+}
+
+/// The beginning of the agent's SHA-256, as the agent object shows it.
+fn digest(agent: Option<&str>) -> String {
+    agent.map_or_else(|| "none".to_owned(), abridged)
 }
 
 #[cfg(test)]

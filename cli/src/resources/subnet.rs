@@ -50,7 +50,7 @@ impl Resource for Subnet {
         let range = cx.config.network.subnets()[index];
         match &cx.config.network.zones {
             Some(zones) => format!("{range} in {}", zones[index]),
-            None => format!("{range} in a zone of {} that has all it takes", cx.config.region),
+            None => format!("{range}, in a zone that is chosen when it is made"),
         }
     }
 

@@ -11,19 +11,19 @@ mod usage;
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use serde::Serialize;
 use serde_json::Value;
 
 pub use style::{Mark, Style};
-pub use text::{elapsed, table};
+pub use text::{counted, elapsed, table};
 pub use usage::usage;
 
-pub(crate) use progress::{change, drift_object};
+pub(crate) use progress::{change, changes, drift_object};
 
-use crate::{aws::Call, engine::Event, error, exit::Exit};
+use crate::{aws::Call, engine::Event, error, exit::Exit, shared::lock};
 use live::Live;
 use output::Output;
 use progress::Progress;
@@ -249,11 +249,11 @@ impl Ui {
     }
 
     fn with(&self, act: impl FnOnce(&mut Progress)) {
-        act(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
+        act(&mut lock(&self.progress));
     }
 
     fn output(&self) -> MutexGuard<'_, Output> {
-        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.output)
     }
 }
 

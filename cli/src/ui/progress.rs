@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Mark, Options, SCHEMA, Style, elapsed, live::Live};
+use super::{Mark, Options, SCHEMA, Style, counted, elapsed, live::Live};
 use crate::{
     aws::Call,
     engine::{Drift, Event, Key, Outcome, Stage},
@@ -112,8 +112,9 @@ impl Progress {
     /// A line for each stage that has resources as they should be.
     pub(super) fn unchanged(&mut self) {
         for (stage, count) in std::mem::take(&mut self.unchanged) {
-            let what = if count == 1 { "resource is as it" } else { "resources are as they" };
-            let words = self.style.dim(&format!("{count} {what} should be"));
+            let are = if count == 1 { "is as it" } else { "are as they" };
+            let words = format!("{} {are} should be", counted(count, "resource"));
+            let words = self.style.dim(&words);
             let mark = self.style.mark(Mark::Same);
             self.say(&format!(" {mark} {} {:TITLE$}{words}", stage.number(), stage.word()));
         }
@@ -271,10 +272,34 @@ fn finished(style: Style, label: &str, id: &str, outcome: &Outcome, took: Durati
             format!(" {} {label}{id}  {}", style.mark(Mark::Same), style.dim("as it should be"))
         }
         Outcome::Changed(drift) => {
-            let fields: Vec<String> = drift.iter().map(|drift| change(style, drift)).collect();
-            format!(" {} {label}  {}  {took}", style.mark(Mark::Changed), fields.join(", "))
+            let Changes { beside, below } = changes(style, drift);
+            let beside = if beside.is_empty() { "changed".to_owned() } else { beside };
+            let below: Vec<String> = below.iter().map(|line| format!("\n     {line}")).collect();
+            let below = below.concat();
+            format!(" {} {label}  {beside}  {took}{below}", style.mark(Mark::Changed))
         }
     }
+}
+
+/// What changes about a resource: beside it where that is short, else below it, a line for each field.
+pub(crate) struct Changes {
+    /// On the resource's own line.
+    pub beside: String,
+    /// On lines of their own.
+    pub below: Vec<String>,
+}
+
+// With mark, kind and name before it, a line of a wide terminal.
+const BESIDE: usize = 72;
+
+/// Lays out what changes.
+pub(crate) fn changes(style: Style, drift: &[Drift]) -> Changes {
+    let fields: Vec<String> = drift.iter().map(|drift| change(style, drift)).collect();
+    let beside = fields.join(", ");
+    if beside.chars().count() <= BESIDE {
+        return Changes { beside, below: Vec::new() };
+    }
+    Changes { beside: String::new(), below: fields }
 }
 
 /// `instance type t3.large → c7i.xlarge`.

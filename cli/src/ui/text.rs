@@ -1,4 +1,4 @@
-//! Laying out plain text: columns and elapsed time.
+//! Laying out plain text: columns, counts and elapsed time.
 
 use std::time::Duration;
 
@@ -9,6 +9,11 @@ pub fn elapsed(time: Duration) -> String {
         seconds @ 10..60 => format!("{seconds} s"),
         seconds => format!("{} min {} s", seconds / 60, seconds % 60),
     }
+}
+
+/// `1 resource`, `2 resources`.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Rows as columns, two blanks apart; the last column is not padded. Colour codes take no width.
@@ -42,6 +47,12 @@ mod tests {
         assert_eq!(elapsed(Duration::from_millis(440)), "0.4 s");
         assert_eq!(elapsed(Duration::from_millis(59_900)), "59 s");
         assert_eq!(elapsed(Duration::from_secs(101)), "1 min 41 s");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        let said = [0, 1, 2].map(|count| counted(count, "resource"));
+        assert_eq!(said, ["0 resources", "1 resource", "2 resources"]);
     }
 
     #[test]

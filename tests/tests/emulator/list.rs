@@ -41,7 +41,7 @@ async fn deployments_are_listed_until_they_are_gone() {
     );
     let [one] = &list["deployments"].as_array().unwrap()[..] else { panic!("one: {list}") };
     assert_eq!((&one["name"], &one["domain"]), (&json!("jitsi"), &json!("jitsi.example.org")));
-    assert!(one["resources"].as_u64() > Some(10) && one["since"].is_string(), "{one}");
+    assert!(one["tagged"].as_u64() > Some(10) && one["since"].is_string(), "{one}");
     assert_eq!(one["instances"][0]["state"], "InService", "{one}");
     let [other] = &list["elsewhere"].as_array().unwrap()[..] else { panic!("one: {list}") };
     assert_eq!((&other["name"], &other["region"]), (&json!("two"), &json!("eu-west-1")));

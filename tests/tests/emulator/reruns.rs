@@ -10,55 +10,137 @@ use jitsi_aws_tests::{
 use serde_json::Value;
 
 fn count(document: &Value, key: &str) -> u64 {
-    document["result"][key].as_u64().unwrap_or_else(|| panic!("no {key} in {document}"))
+    document[key].as_u64().unwrap_or_else(|| panic!("no {key} in {document}"))
 }
 
-/// The numbers of resources in what is said, line by line.
-fn told(run: &Run, line: impl Fn(&str) -> bool) -> Vec<u64> {
-    let numbers = |line: &str| {
-        let before = line.split(" resource").next().unwrap_or_default();
-        before.rsplit(' ').next().and_then(|number| number.parse().ok())
+fn result(run: &Run) -> Value {
+    run.document()["result"].clone()
+}
+
+/// The number that stands before `words`; none when they are not said.
+fn before(said: &str, words: &str) -> Option<u64> {
+    let number = said.split_once(words)?.0.rsplit([' ', '\n']).next()?;
+    Some(number.parse().unwrap_or_else(|_| panic!("no number before `{words}` in {said}")))
+}
+
+/// The numbers that `words` are said of, one for each line.
+fn each(said: &str, words: &str) -> Vec<u64> {
+    said.lines().filter_map(|line| before(line, words)).collect()
+}
+
+/// The plan, when it and the stages' state agree with each other, in JSON and in words; with what exists.
+fn agreed(jitsi: &Deployment) -> (Value, u64) {
+    let plan = result(&jitsi.run(&["plan", "--json"]));
+    let resources = plan["resources"].as_array().unwrap();
+    let stages = result(&jitsi.succeed(&["setup"]))["stages"].as_array().unwrap().clone();
+    let overview = jitsi.run(&["setup"]).stdout;
+    let mut existing = 0;
+    for stage in &stages {
+        let here = || resources.iter().filter(|line| line["stage"] == stage["stage"]);
+        let exist = here().filter(|line| line["id"].is_string()).count() as u64;
+        assert_eq!(count(stage, "existing"), exist, "{stage}");
+        for change in ["create", "update", "delete"] {
+            let planned = here().filter(|line| line["change"] == change).count() as u64;
+            assert_eq!(count(stage, change), planned, "{change}: {stage}");
+        }
+        if stage["state"] == "ready" {
+            let line =
+                overview.lines().find(|line| line.contains(stage["stage"].as_str().unwrap()));
+            assert_eq!(before(line.unwrap(), " resources"), Some(exist), "{overview}");
+        }
+        existing += exist;
+    }
+    let said = jitsi.run(&["plan"]).stderr;
+    for (change, words) in [("create", "create"), ("update", "change"), ("delete", "delete")] {
+        let sum: u64 = stages.iter().map(|stage| count(stage, change)).sum();
+        assert_eq!(count(&plan, change), sum, "{plan}");
+        let words = before(&said, &format!(" to {words}")).unwrap_or_default();
+        assert_eq!(words, sum, "{change}: {said}");
+    }
+    (plan, existing)
+}
+
+/// Runs `setup` with these words, and holds what it says it did against what was planned and what is there.
+fn sets_up_as_planned(jitsi: &Deployment, words: &[&str]) {
+    let stage = words.last().copied().unwrap().replace("all", "");
+    let here = |line: &&Value| stage.is_empty() || line["stage"] == stage;
+    let (plan, _) = agreed(jitsi);
+    let planned = |change: &str| {
+        let lines = plan["resources"].as_array().unwrap().iter().filter(here);
+        lines.filter(|line| line["change"] == change).count() as u64
     };
-    run.stderr.lines().filter(|told| line(told)).filter_map(numbers).collect()
+    let run = jitsi.run(&[&["setup"], words].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    // "43 created in 7.4 s"
+    let done =
+        |line: &&str| line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(" in ");
+    let summary = run.stderr.lines().find(done);
+    let said = |words: &str| before(summary.unwrap_or_default(), words).unwrap_or_default();
+    assert_eq!(said(" created"), planned("create"), "{}", run.stderr);
+    assert_eq!(said(" changed"), planned("update"), "{}", run.stderr);
+    assert_eq!(said(" unchanged"), planned("keep"), "{}", run.stderr);
+    assert_eq!(said(" deleted"), planned("delete"), "{}", run.stderr);
+    let same: u64 = each(&run.stderr, " resources are as they should be").iter().sum();
+    let one = each(&run.stderr, " resource is as it should be").iter().sum::<u64>();
+    assert_eq!(same + one, said(" unchanged"), "{}", run.stderr);
+    if stage.is_empty() {
+        let (_, existing) = agreed(jitsi);
+        assert_eq!(existing, said(" created") + said(" changed") + said(" unchanged"));
+    }
 }
 
 #[tokio::test]
-async fn a_rerun_is_a_line_for_each_stage_and_the_counts_agree() {
+async fn every_count_of_a_whole_life_agrees_with_the_others() {
     let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
-    let planned = jitsi.run(&["plan", "--json"]);
-    assert_eq!(planned.code, 3);
-    let to_create = count(&planned.document(), "create");
+    sets_up_as_planned(&jitsi, &["iam"]);
+    sets_up_as_planned(&jitsi, &["all"]);
+    sets_up_as_planned(&jitsi, &["all"]);
+    jitsi.configure(|text| text.replace("boss@", "chief@") + "[meetings]\ndrain = \"20m\"\n");
+    sets_up_as_planned(&jitsi, &["all"]);
+    // A second operator has a key of their own, of the same user.
+    let other = jitsi.with_another_operator();
+    sets_up_as_planned(&other, &["all"]);
+    let (_, existing) = agreed(&jitsi);
+    assert_eq!(agreed(&other).1, existing);
 
-    let first = jitsi.run(&["setup", "all"]);
-    assert_eq!(first.code, 0, "{}", first.stderr);
-    let headers = told(&first, |line| line.contains("resources, as "));
-    assert_eq!(headers.iter().sum::<u64>(), to_create, "{}", first.stderr);
-    assert!(first.stderr.contains(&format!("{to_create} created in ")), "{}", first.stderr);
+    let asked = jitsi.run(&["setup", "delete"]);
+    let doomed = before(&asked.stderr, " resources would be deleted");
+    let deleted = result(&jitsi.succeed(&["setup", "delete"]));
+    assert_eq!(doomed, Some(count(&deleted, "deleted")), "{}", asked.stderr);
+    let kept = deleted["kept"].as_array().unwrap().len() as u64;
+    assert_eq!((kept, count(&deleted, "deleted") + kept), (3, existing), "{deleted}");
+    assert!(asked.stderr.contains("because they belong to the account: service-linked role AWS"));
 
+    // Where the account has one of its roles already.
+    let account = Emulator::shared().account().await;
+    let iam = aws_sdk_iam::Client::new(&account.sdk());
+    let linked = iam.create_service_linked_role().aws_service_name("autoscaling.amazonaws.com");
+    linked.send().await.unwrap();
+    let jitsi = Deployment::new(account, "jitsi");
+    jitsi.configure(|text| text.split("[monitoring]").next().unwrap().to_owned());
+    sets_up_as_planned(&jitsi, &["all"]);
+    sets_up_as_planned(&jitsi, &["lb"]);
+}
+
+#[tokio::test]
+async fn a_rerun_is_a_line_for_each_stage() {
+    let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
+    jitsi.succeed(&["setup", "all"]);
+    let (_, existing) = agreed(&jitsi);
     let again = jitsi.run(&["setup", "all"]);
     assert_eq!(again.code, 0, "{}", again.stderr);
-    let same = told(&again, |line| line.starts_with(" = "));
-    assert_eq!(same.len(), 4, "{}", again.stderr);
-    assert_eq!(same.iter().sum::<u64>(), to_create, "{}", again.stderr);
-    assert!(again.stderr.contains(&format!("{to_create} unchanged in ")), "{}", again.stderr);
+    assert_eq!(again.stderr.lines().filter(|line| line.starts_with(" = ")).count(), 4);
 
     let each = jitsi.run(&["setup", "all", "-v"]);
     let lines = each.stderr.lines().filter(|line| line.ends_with("as it should be")).count();
-    assert_eq!(lines as u64, to_create, "{}", each.stderr);
+    assert_eq!(lines as u64, existing, "{}", each.stderr);
 
     let quiet = jitsi.run(&["setup", "all", "--quiet"]);
     assert_eq!(quiet.code, 0, "{}", quiet.stderr);
     assert!(quiet.stdout.contains("jitsi.example.org. CNAME "), "{}", quiet.stdout);
-    for word in [" = ", "unchanged", "resources, as", "next: "] {
+    for word in [" = ", "unchanged", ", as ", "next: "] {
         assert!(!quiet.stderr.contains(word), "{word} in {}", quiet.stderr);
     }
-
-    let stages = jitsi.succeed(&["setup"]).document();
-    let stages = stages["result"]["stages"].as_array().unwrap().clone();
-    let existing: u64 = stages.iter().map(|stage| stage["existing"].as_u64().unwrap()).sum();
-    let deleted = count(&jitsi.succeed(&["setup", "delete"]).document(), "deleted");
-    // The three roles that services are linked with belong to the account.
-    assert_eq!((existing, deleted), (to_create - 3, to_create - 3));
 }
 
 /// The states of the stages, in their order.
@@ -109,4 +191,14 @@ async fn a_plan_shows_the_values_of_what_it_would_make_and_what_that_costs() {
         "{}",
         run.stdout
     );
+    // Of what is not known, nothing is claimed.
+    jitsi.configure(str::to_owned);
+    let other = jitsi.run(&["plan", "--region", "eu-west-1"]).stdout;
+    for (run, unknown) in [(&run.stdout, "c7i.xlarge in eu-central-1"), (&other, "in eu-west-1")] {
+        let figure = run.lines().find(|line| line.contains("110 USD")).unwrap();
+        assert!(
+            figure.contains("does not know the price of") && figure.contains(unknown),
+            "{figure}"
+        );
+    }
 }

@@ -137,12 +137,47 @@ async fn an_endpoint_is_not_a_matter_of_credentials() {
     for (name, url, words) in [
         ("AWS_ENDPOINT_URL", "banana", "AWS_ENDPOINT_URL is `banana`, which is no address"),
         ("AWS_ENDPOINT_URL_EC2", "localhost:1", "AWS_ENDPOINT_URL_EC2 is `localhost:1`"),
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "calls to AWS go to http://127.0.0.1:9"),
     ] {
         let run = Run::of(jitsi.command(&["plan"]).env(name, url));
         assert_eq!(run.code, 1, "{}", run.stderr);
         assert!(run.stderr.contains(words), "{}", run.stderr);
         assert!(!run.stderr.contains("credentials"), "{}", run.stderr);
+    }
+}
+
+/// Nothing answers, for a reason of each kind, at an address that was chosen in each way.
+#[tokio::test]
+async fn who_chose_an_endpoint_that_does_not_answer_is_told_so() {
+    let (jitsi, _) = deployment().await;
+    // A label of a name has 63 characters at most: that one is in no DNS is known without asking.
+    let (refuses, unknown) = ("http://127.0.0.1:9", format!("http://{}.invalid:9", "x".repeat(64)));
+    let refused = "nothing listens there (connection refused)";
+    std::fs::write(jitsi.path("aws-config"), format!("[default]\nendpoint_url = {refuses}\n"))
+        .unwrap();
+    for (name, url, why) in [
+        ("AWS_ENDPOINT_URL", refuses, refused),
+        ("AWS_ENDPOINT_URL_STS", refuses, refused),
+        ("AWS_ENDPOINT_URL", unknown.as_str(), "its name is not in the DNS"),
+        ("endpoint_url of the profile", refuses, refused),
+    ] {
+        let mut command = jitsi.command(&["plan"]);
+        command.env_remove("AWS_ENDPOINT_URL");
+        if name.starts_with("AWS") {
+            command.env("AWS_CONFIG_FILE", jitsi.path("none")).env(name, url);
+        }
+        let run = Run::of(&mut command);
+        assert_eq!(run.code, 1, "{}", run.stderr);
+        assert!(
+            run.stderr.contains("asking AWS who we are: ") && run.stderr.contains(why),
+            "{}",
+            run.stderr
+        );
+        let hint =
+            format!("hint: calls to AWS go to {url}, as {name} says: see what answers there");
+        assert!(run.stderr.contains(&hint), "{}", run.stderr);
+        for other in ["credentials", "os error", "region"] {
+            assert!(!run.stderr.contains(other), "{other}: {}", run.stderr);
+        }
     }
 }
 
@@ -185,7 +220,9 @@ async fn another_domain_is_felt_at_once_and_is_nobody_s_doing() {
     );
     assert!(!said.contains("nothing yet"), "{said}");
     assert!(!said.contains("somebody"), "{said}");
-    for line in said.lines().filter(|line| line.contains("dashboard") || line.contains("rule")) {
+    // Beside it, or on lines of their own below it.
+    let blocks = said.replace("\n     ", " ");
+    for line in blocks.lines().filter(|line| line.contains("dashboard") || line.contains("rule")) {
         assert!(line.contains("jitsi.example.org") && line.contains("meet.example.org"), "{line}");
     }
     let setup = jitsi.run(&["setup", "all"]);
