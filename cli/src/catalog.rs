@@ -23,6 +23,7 @@ use crate::{
         elb_health_check::ElbHealth,
         event_rule::EventRule,
         fault_injection_role::ExperimentRole,
+        former_aliases::FormerAliases,
         instance::TheInstance,
         instance_profile::Profile,
         instance_role::Role,
@@ -92,6 +93,7 @@ pub fn catalog(config: &Config) -> Vec<Entry> {
         row(HttpsListener,            &[LoadBalancer, Certificate, TargetGroup], Listener::Https),
         row(HttpListener,             &[LoadBalancer], Listener::Http),
         row(AliasRecord,              &[LoadBalancer], Alias { zone: config.hosted_zone.clone() }),
+        row(FormerAliasRecords,       &[LoadBalancer, AliasRecord], FormerAliases { zone: config.hosted_zone.clone() }),
         row(ElbHealthCheck,           &[AutoScalingGroup, HttpsListener], ElbHealth),
 
         // 03 monitoring

@@ -10,6 +10,9 @@ use serde::Serialize;
 
 use crate::{aws::AwsError, exit::Exit};
 
+/// What to do where a name is taken by what cannot be removed.
+pub(crate) const ANOTHER_NAME: &str = "choose another [deployment] name in jitsi.toml";
+
 /// Whose turn it is to mend something; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {

@@ -144,8 +144,18 @@ pub fn aws_anywhere(words: &str) -> String {
     aws(words, None, None)
 }
 
+/// The AWS CLI's command for an administrator; in the deployment's region, or where there are none.
+pub fn aws_as_admin(words: &str, regional: bool) -> String {
+    let typed = typed().as_admin();
+    let region = typed.deployed_to.clone().filter(|_| regional);
+    aws_of(&typed, words, region.as_deref(), None)
+}
+
 fn aws(words: &str, region: Option<&str>, profile: Option<&str>) -> String {
-    let typed = typed();
+    aws_of(&typed(), words, region, profile)
+}
+
+fn aws_of(typed: &Invocation, words: &str, region: Option<&str>, profile: Option<&str>) -> String {
     let profile = profile.or(typed.profile.as_deref()).or(typed.ambient_profile.as_deref());
     let mut command = format!("aws {words}");
     for (flag, value) in [("--region", region), ("--profile", profile)] {

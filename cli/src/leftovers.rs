@@ -1,6 +1,8 @@
 //! Looking again after deleting, by tag instead of by name: what yesterday's version made, today's
 //! catalog may not know.
 
+mod unlisted;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Result;
@@ -11,7 +13,7 @@ use tokio::time::Instant;
 use crate::{
     aws::{Answer, Aws, AwsError},
     cx::Cx,
-    engine::{Doomed, Entry, Stage},
+    engine::{Doomed, Entry, Key, Stage},
     names::Names,
     policy::Permission,
     tags::{self, Owner},
@@ -27,6 +29,11 @@ pub fn permissions(names: &Names) -> Vec<Permission> {
         Permission::read(&["tag:GetResources", "ec2:DescribeTags", "ec2:DescribeVolumes"]),
         Permission::write(&["ec2:DeleteVolume"]).on([names.arn("ec2", "*/*")]).on_ours(names),
     ]
+}
+
+/// What looking through IAM takes besides, for whoever may delete what is there.
+pub fn iam_permissions(names: &Names) -> Vec<Permission> {
+    unlisted::permissions(names)
 }
 
 /// What carries our owner tag, as the tagging API lists it.
@@ -73,6 +80,10 @@ pub async fn strangers(
             strangers.push(arn);
         }
     }
+    let named = |key: &Key, name: &str| {
+        catalog.iter().any(|entry| entry.key == *key && entry.resource.name(cx) == name)
+    };
+    strangers.extend(unlisted::strangers(stages, named, cx).await?);
     Ok(strangers)
 }
 

@@ -108,6 +108,7 @@ pub fn admin(catalog: &[Entry], names: &Names) -> Value {
     let mut permissions = of_stage(catalog, Stage::Iam, names);
     permissions.extend(lease::permissions(names));
     permissions.extend(leftovers::permissions(names));
+    permissions.extend(leftovers::iam_permissions(names));
     permissions.extend(deployments::permissions(names));
     document(&permissions)
 }

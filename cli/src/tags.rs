@@ -45,6 +45,8 @@ pub enum Foreign {
     Untagged,
     /// It belongs to the deployment of this name.
     Of(String),
+    /// It is another account's, as far as can be told: only names that are taken once in the world can be.
+    OfAnotherAccount,
     /// Another reason, in words: what it is found by is no tag.
     Other(String),
 }
@@ -54,6 +56,9 @@ impl fmt::Display for Foreign {
         match self {
             Self::Untagged => write!(f, "it has no tag `{DEPLOYMENT}`"),
             Self::Of(deployment) => write!(f, "it belongs to the deployment `{deployment}`"),
+            Self::OfAnotherAccount => f.write_str(
+                "another AWS account has taken this name, or a policy keeps these credentials from looking",
+            ),
             Self::Other(why) => f.write_str(why),
         }
     }

@@ -4,10 +4,12 @@ real launches."""
 
 from . import (
     atomic_s3,
+    bucket_owners,
     bucket_tags,
     certificates_in_use,
     ebs_default_key,
     fis_tags,
+    listed_tags,
     max_lifetime,
     policy_names,
     profile_roles,
@@ -16,10 +18,12 @@ from . import (
 
 MENDS = (
     atomic_s3,
+    bucket_owners,
     bucket_tags,
     certificates_in_use,
     ebs_default_key,
     fis_tags,
+    listed_tags,
     max_lifetime,
     policy_names,
     profile_roles,

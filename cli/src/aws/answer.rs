@@ -70,6 +70,13 @@ impl AwsError {
         rest.split_whitespace().next()
     }
 
+    /// Whether S3 says no as it does for a bucket of another account: without a word about the right that is
+    /// missing, which it names in one's own (S3 user guide, "Troubleshoot access denied errors": more is said
+    /// "for requests made to resources within the same AWS account").
+    pub fn is_of_another_account(&self) -> bool {
+        self.is_denied() && !self.is_denied_explicitly() && self.denied_action().is_none()
+    }
+
     /// What may merely be too new for AWS to know it everywhere; `None` when waiting will not help.
     pub fn not_yet(&self) -> Option<NotYet> {
         (self.fate == Fate::Refused).then(|| codes::not_yet(&self.code, &self.message))?

@@ -14,18 +14,39 @@ use crate::{
 /// So many objects of somebody else's are named for each thing they lie in.
 const NAMED: usize = 10;
 
-/// A line for each thing that has one of our names without our tag, or our tag without one of our names.
+/// What `setup delete` leaves as it is: a line for each.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// What has one of our names without our tag, or our tag without one of our names.
+    theirs: Vec<String>,
+    /// DNS records of ours where these credentials have no rights.
+    out_of_reach: Vec<String>,
+}
+
+impl Told {
+    pub(super) fn is_empty(&self) -> bool {
+        self.theirs.is_empty() && self.out_of_reach.is_empty()
+    }
+}
+
+/// Looks for it; `foreign` was met on the way.
 pub(super) async fn told(
     session: &Session,
     stages: &[Stage],
     doomed: &[Doomed],
     foreign: &[Doomed],
-) -> Result<Vec<String>> {
-    // That the domain leads elsewhere is not for a deletion to tell.
-    let named = foreign.iter().filter(|one| one.key != Key::AliasRecord);
-    let mut told: Vec<String> = named.map(line).collect();
+) -> Result<Told> {
+    let mut told = Told::default();
+    for one in foreign {
+        match one.key {
+            // That the domain leads elsewhere is not for a deletion to tell.
+            Key::AliasRecord => {}
+            Key::FormerAliasRecords => told.out_of_reach.push(line(one)),
+            _ => told.theirs.push(line(one)),
+        }
+    }
     let strangers = leftovers::strangers(&session.catalog, stages, doomed, &session.cx).await?;
-    told.extend(strangers.into_iter().map(|arn| {
+    told.theirs.extend(strangers.into_iter().map(|arn| {
         format!("{arn}: it has our tag `{}`, but is not what jitsi-aws makes", tags::DEPLOYMENT)
     }));
     Ok(told)
@@ -36,7 +57,10 @@ fn line(Doomed { key, name, found }: &Doomed) -> String {
         Owner::Foreign(why) => why.to_string(),
         Owner::Ours | Owner::Borrowed => String::new(),
     };
-    format!("{} `{name}`: {why}", key.title())
+    match key {
+        Key::FormerAliasRecords => why, // which says its name
+        _ => format!("{} `{name}`: {why}", key.title()),
+    }
 }
 
 /// Refuses to delete what somebody else has put something into, before anything is deleted.
@@ -64,16 +88,33 @@ pub(super) async fn refuse_occupied(session: &Session, doomed: &[Doomed]) -> Res
 }
 
 /// The error for what was left. `deleted`: how much of ours is gone.
-pub(super) fn kept(deleted: usize, lines: Vec<String>) -> Hinted {
-    let things =
-        if lines.len() == 1 { "1 thing".to_owned() } else { format!("{} things", lines.len()) };
-    Hinted::user(
-        format!("deleted {deleted}, and 0 of ours are left; {things} of somebody else's stayed as they were"),
-        format!(
+pub(super) fn kept(deleted: usize, told: Told) -> Hinted {
+    let Told { theirs, out_of_reach } = told;
+    let things = |count: usize| match count {
+        1 => "1 thing".to_owned(),
+        many => format!("{many} things"),
+    };
+    let (mut left, mut hints) = (Vec::new(), Vec::new());
+    match out_of_reach.len() {
+        0 => left.push("0 of ours are left".to_owned()),
+        1 => left.push(
+            "1 DNS record of ours may be left where these credentials have no rights".to_owned(),
+        ),
+        many => left.push(format!(
+            "{many} DNS records of ours may be left where these credentials have no rights"
+        )),
+    }
+    if !out_of_reach.is_empty() {
+        hints.push("delete the DNS records now, with the command beside each: nothing will tell of them again".to_owned());
+    }
+    if !theirs.is_empty() {
+        left.push(format!("{} of somebody else's stayed as they were", things(theirs.len())));
+        hints.push(format!(
             "leave what belongs to another deployment, `{}` shows those there are; delete by hand only what you \
              know to be a rest of this one",
             command("list")
-        ),
-    )
-    .with(lines)
+        ));
+    }
+    Hinted::user(format!("deleted {deleted}, and {}", left.join("; ")), hints.join("; "))
+        .with(out_of_reach.into_iter().chain(theirs))
 }

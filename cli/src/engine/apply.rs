@@ -14,7 +14,7 @@ use super::{
     check::told_at_once,
     graph::{Direction, closure, walk},
     patience::{Patience, listed, patiently},
-    plan::{locate, spares},
+    plan::{locate, spares, tell_of_spare},
 };
 use crate::{
     aws::{AwsError, Fate, NotYet},
@@ -86,6 +86,7 @@ async fn bring(
                 Some(all) => all.clone(),
                 None => patiently(cx, &entry.key, || entry.resource.find(cx)).await?,
             };
+            tell_of_spare(cx, entry, &all);
             let stale = all.iter().filter(|found| found.stale && found.owner == Owner::Ours);
             lock(swept).extend(stale.map(|found| (entry, found.clone())));
             let Some((id, outcome)) = converge(cx, entry, &all).await? else { return Ok(None) };

@@ -142,6 +142,8 @@ keys! {
     HttpListener = "HTTP listener" in Lb,
     /// The domain's alias in Route 53, where asked for.
     AliasRecord = "DNS record" in Lb,
+    /// Aliases of domains that are no longer configured.
+    FormerAliasRecords = "DNS record" in Lb,
     /// The group replaces what the load balancer finds unhealthy.
     ElbHealthCheck = "health check" in Lb,
 

@@ -25,7 +25,7 @@ pub use twins::{Verdict, twins};
 
 use crate::{
     cx::Cx,
-    error::Hinted,
+    error::{ANOTHER_NAME, Hinted},
     invocation::{as_admin, command},
     names::Names,
     policy::Permission,
@@ -232,22 +232,23 @@ impl Entry {
             Owner::Ours | Owner::Borrowed => None,
         });
         if let Some((id, why)) = foreign {
+            // Whoever reads this is told its name beside it.
+            let it = if *id == self.resource.name(cx) { "it" } else { id };
             let hint = match why {
                 // Of one that may be in use, nothing is to be removed.
                 Foreign::Of(_) => format!(
                     "choose another [deployment] name in jitsi.toml; `{}` shows those there are",
                     command("list")
                 ),
+                Foreign::OfAnotherAccount => ANOTHER_NAME.to_owned(),
                 Foreign::Untagged | Foreign::Other(_) => {
                     "choose another [deployment] name in jitsi.toml, or remove it yourself"
                         .to_owned()
                 }
             };
-            return Err(Hinted::user(
-                format!("{id} has the name `{}`, but is not ours: {why}", self.resource.name(cx)),
-                hint,
-            )
-            .into());
+            return Err(
+                Hinted::user(format!("{it} is there already, and not ours: {why}"), hint).into()
+            );
         }
         if let Some(why) = self.resource.refuse(cx, found) {
             return Err(why.into());

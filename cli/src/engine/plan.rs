@@ -69,6 +69,7 @@ pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Pl
     let mut planned = Vec::new();
     for entry in entries.into_iter().filter(|entry| chosen.contains(&entry.key)) {
         let all = found.get(&entry.key).map(Vec::as_slice).unwrap_or_default();
+        tell_of_spare(cx, entry, all);
         let line = |id: Option<String>, detail: String, change| Planned {
             key: entry.key.clone(),
             name: entry.resource.name(cx),
@@ -115,6 +116,13 @@ pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Pl
 /// Those of ours that are somebody else's to use: left as they are, and counted with the rest.
 pub(super) fn spares(all: &[Found]) -> impl Iterator<Item = &Found> {
     all.iter().filter(|found| found.spare && found.owner == Owner::Ours)
+}
+
+/// Says of what is left alone why, and what can be done about it.
+pub(super) fn tell_of_spare(cx: &Cx, entry: &Entry, all: &[Found]) {
+    for remark in all.iter().filter(|found| found.spare).filter_map(|found| found.remark.as_ref()) {
+        cx.note(&entry.key, remark);
+    }
 }
 
 /// Finds everything, parents first, and remembers the ids for those who need them.

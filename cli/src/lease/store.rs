@@ -22,8 +22,10 @@ use aws_smithy_types::{DateTime, config_bag::ConfigBag, date_time::Format};
 use super::record::Record;
 use crate::{
     aws::{Answer, Aws, AwsError},
+    error::{ANOTHER_NAME, Hinted},
     names::Names,
     shared::lock,
+    tags::Foreign,
 };
 
 /// The object's key.
@@ -115,6 +117,10 @@ impl Store {
             Err(error) if error.is(&["NoSuchKey"]) => {
                 let now = self.clock.now()?.fmt(Format::DateTime)?;
                 return Ok(Seen::Free(now));
+            }
+            Err(error) if error.is_of_another_account() => {
+                let what = format!("bucket `{}`: {}", self.bucket, Foreign::OfAnotherAccount);
+                return Err(anyhow::Error::from(error).context(Hinted::user(what, ANOTHER_NAME)));
             }
             Err(error) => return Err(error.into()),
         };

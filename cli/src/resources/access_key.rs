@@ -69,7 +69,8 @@ impl Resource for AccessKeyPair {
         let mut found = Vec::new();
         // Only the keys of a user that is ours: its id is known only then.
         if let Some(user) = cx.id(&Key::DeployerUser) {
-            let owners = others::owners(cx, &user).await?;
+            let notes = others::notes(cx, &user).await?;
+            let owners = &notes.owners;
             for key in keys(cx, &user).await? {
                 let id = key.access_key_id().unwrap_or_default();
                 let mut this = Found::new(id, Owner::Ours);
@@ -81,6 +82,15 @@ impl Resource for AccessKeyPair {
                     }
                 } else if cx.take_over.as_deref() == Some(id) {
                     this.drift.push(unusable(SECRET, &file, "not in"));
+                } else if here.is_none()
+                    && notes.is_rest_of_ours(id)
+                    && others::last_used(cx, id).await? == others::NEVER
+                {
+                    this.drift.push(unusable(
+                        SECRET,
+                        &file,
+                        "lost with a run that was killed, not in",
+                    ));
                 } else {
                     this = this.detail(others::told(&key, owners.get(id))).spare();
                 }
@@ -202,6 +212,7 @@ async fn make(cx: &Cx) -> Result<String> {
     refuse_foreign_profile(cx)?;
     let user = cx.need(&Key::DeployerUser)?;
     let before = ids(cx, &user).await?;
+    others::announce(cx, &user, &before).await?;
     let answer = settled(cx, &Key::AccessKey, || async {
         let call = cx.aws.iam.create_access_key().user_name(&user).customize();
         let answer = call.config_override(once()).send().await;
@@ -223,6 +234,7 @@ async fn make(cx: &Cx) -> Result<String> {
     CredentialsFile::standard()?.write(&cx.names.profile(), &profile)?;
     cx.made(&Key::AccessKey);
     others::own(cx, &user, &key.access_key_id).await?;
+    others::done(cx, &user).await?;
     Ok(key.access_key_id)
 }
 

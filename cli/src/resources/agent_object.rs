@@ -42,8 +42,9 @@ impl Resource for AgentBinary {
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
         let Some(bucket) = cx.id(&Key::AgentBucket) else { return Ok(Vec::new()) };
         let agent = AgentFile::read(&cx.config).await;
-        let mut pages =
-            cx.aws.s3.list_objects_v2().bucket(&bucket).prefix(PREFIX).into_paginator().send();
+        let call = cx.aws.s3.list_objects_v2().bucket(&bucket).prefix(PREFIX);
+        let call = call.expected_bucket_owner(cx.names.account());
+        let mut pages = call.into_paginator().send();
         let mut all = Vec::new();
         while let Some(page) = pages.next().await {
             for object in page.doing(format!("listing the agents in `{bucket}`"))?.contents() {
@@ -82,6 +83,7 @@ impl Resource for AgentBinary {
             .s3
             .put_object()
             .bucket(bucket)
+            .expected_bucket_owner(cx.names.account())
             .key(&key)
             // S3 refuses what arrives otherwise.
             .checksum_sha256(base64::encode(agent.digest))
@@ -105,6 +107,7 @@ impl Resource for AgentBinary {
             .s3
             .delete_object()
             .bucket(&bucket)
+            .expected_bucket_owner(cx.names.account())
             .key(&found.id)
             .send()
             .await

@@ -3,13 +3,11 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_route53::types::{
-    AliasTarget, ChangeAction, ResourceRecord, ResourceRecordSet, RrType,
-};
+use aws_sdk_route53::types::{AliasTarget, ChangeAction, ResourceRecordSet, RrType};
 
 use super::{
-    elbv2::describe,
-    route53::{self, change, records, same_name},
+    aliases::{self, Note, destination},
+    route53::{self, change, records},
 };
 use crate::{
     config::HostedZoneId,
@@ -25,6 +23,8 @@ pub struct Alias {
     /// The configured zone, for the rights.
     pub zone: Option<HostedZoneId>,
 }
+
+const NOTE: &str = "note at the load balancer";
 
 #[async_trait]
 impl Resource for Alias {
@@ -56,28 +56,35 @@ impl Resource for Alias {
         let Some(record) = taken.iter().find(|record| in_the_way(record)) else {
             return Ok(Vec::new());
         };
-        let ours = match cx.id(&Key::LoadBalancer) {
-            Some(alb) => {
-                let (ours, _) = load_balancer(cx, &alb).await?;
-                alias(record).is_some_and(|target| leads_to(target, &ours))
+        let id = format!("{domain} → {}", destination(record));
+        if let Some(alb) = cx.id(&Key::LoadBalancer) {
+            let (ours, _) = aliases::target(cx, &alb).await?;
+            if aliases::is_of(record, &ours) {
+                let mut found = Found::new(id, Owner::Ours);
+                let noted =
+                    aliases::notes(cx, &alb).await?.contains(&Note::new(zone.as_str(), &domain));
+                // An earlier version kept none.
+                found.compare(NOTE, if noted { "there" } else { "missing" }, "there");
+                return Ok(vec![found]);
             }
-            None => false,
-        };
-        let elsewhere = || Foreign::Other("it leads elsewhere".to_owned());
-        let owner = if ours { Owner::Ours } else { Owner::Foreign(elsewhere()) };
-        Ok(vec![Found::new(format!("{domain} → {}", destination(record)), owner)])
+        }
+        let elsewhere = Foreign::Other("it leads elsewhere".to_owned());
+        Ok(vec![Found::new(id, Owner::Foreign(elsewhere))])
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {
         let zone = zone(cx)?;
-        let (dns_name, alb_zone) = load_balancer(cx, &cx.need(&Key::LoadBalancer)?).await?;
+        let domain = self.name(cx);
+        let alb = cx.need(&Key::LoadBalancer)?;
+        let (dns_name, alb_zone) = aliases::target(cx, &alb).await?;
+        // First: a record that is not noted would be left when the domain changes.
+        aliases::note(cx, &alb, &Note::new(zone, &domain)).await?;
         let target = AliasTarget::builder()
             .dns_name(&dns_name)
             .hosted_zone_id(alb_zone)
             // One load balancer: there is nothing to fall back to.
             .evaluate_target_health(false)
             .build()?;
-        let domain = self.name(cx);
         let record =
             ResourceRecordSet::builder().name(&domain).r#type(RrType::A).alias_target(target);
         // CREATE fails where UPSERT would replace a record made since we looked.
@@ -85,15 +92,17 @@ impl Resource for Alias {
         Ok(format!("{domain} → {dns_name}"))
     }
 
-    async fn update(&self, _: &Cx, _: &Found) -> Result<()> {
-        Ok(()) // a record that leads elsewhere is not ours
+    /// A record that leads elsewhere is not ours, so only the note can be missing.
+    async fn update(&self, cx: &Cx, _: &Found) -> Result<()> {
+        let note = Note::new(zone(cx)?, &self.name(cx));
+        aliases::note(cx, &cx.need(&Key::LoadBalancer)?, &note).await
     }
 
     async fn delete(&self, cx: &Cx, _: &Found) -> Result<()> {
         let zone = zone(cx)?;
-        let (ours, _) = load_balancer(cx, &cx.need(&Key::LoadBalancer)?).await?;
+        let (ours, _) = aliases::target(cx, &cx.need(&Key::LoadBalancer)?).await?;
         for record in records(cx, zone, &self.name(cx)).await? {
-            if alias(&record).is_some_and(|target| leads_to(target, &ours)) {
+            if aliases::is_of(&record, &ours) {
                 change(cx, zone, ChangeAction::Delete, record).await?;
             }
         }
@@ -106,44 +115,7 @@ fn zone(cx: &Cx) -> Result<&str> {
     Ok(zone.as_str())
 }
 
-/// Name and zone of the load balancer, for an alias.
-async fn load_balancer(cx: &Cx, arn: &str) -> Result<(String, String)> {
-    let alb = describe(cx, arn).await?;
-    let dns_name = alb.dns_name.context("AWS named no DNS name for the load balancer")?;
-    let zone = alb.canonical_hosted_zone_id.context("AWS named no zone for the load balancer")?;
-    Ok((dns_name, zone))
-}
-
 /// Whether a record would stand in the way: IPv4 addresses, or a name in place of the domain's own.
 fn in_the_way(record: &ResourceRecordSet) -> bool {
     matches!(record.r#type(), RrType::A | RrType::Cname)
-}
-
-fn alias(record: &ResourceRecordSet) -> Option<&str> {
-    record.alias_target().map(AliasTarget::dns_name)
-}
-
-/// Where a record leads.
-fn destination(record: &ResourceRecordSet) -> String {
-    let values = record.resource_records().iter().map(ResourceRecord::value);
-    alias(record).map_or_else(|| values.collect::<Vec<_>>().join(", "), str::to_owned)
-}
-
-/// Whether an alias leads to the load balancer; the console writes `dualstack.` before the name.
-fn leads_to(target: &str, alb: &str) -> bool {
-    let target = target.to_ascii_lowercase();
-    same_name(target.strip_prefix("dualstack.").unwrap_or(&target), alb)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_console_s_spelling_leads_to_the_same_load_balancer() {
-        let alb = "jitsi-1.eu-central-1.elb.amazonaws.com";
-        assert!(leads_to("dualstack.Jitsi-1.eu-central-1.elb.amazonaws.com.", alb));
-        assert!(!leads_to("jitsi-2.eu-central-1.elb.amazonaws.com.", alb));
-        assert!(!leads_to("", alb));
-    }
 }

@@ -75,7 +75,8 @@ pub(super) async fn compare(cx: &Cx, found: &mut Found) -> Result<()> {
 
 async fn public_access(cx: &Cx) -> Result<&'static str> {
     let name = cx.names.agent_bucket();
-    let answer = cx.aws.s3.get_public_access_block().bucket(&name).send().await.unless(
+    let call = cx.aws.s3.get_public_access_block().bucket(&name);
+    let answer = call.expected_bucket_owner(cx.names.account()).send().await.unless(
         &["NoSuchPublicAccessBlockConfiguration"],
         format!("reading the public access block of `{name}`"),
     )?;
@@ -95,7 +96,8 @@ async fn public_access(cx: &Cx) -> Result<&'static str> {
 
 async fn encryption(cx: &Cx) -> Result<String> {
     let name = cx.names.agent_bucket();
-    let answer = cx.aws.s3.get_bucket_encryption().bucket(&name).send().await.unless(
+    let call = cx.aws.s3.get_bucket_encryption().bucket(&name);
+    let answer = call.expected_bucket_owner(cx.names.account()).send().await.unless(
         &["ServerSideEncryptionConfigurationNotFoundError"],
         format!("reading the encryption of `{name}`"),
     )?;
@@ -107,7 +109,8 @@ async fn encryption(cx: &Cx) -> Result<String> {
 
 async fn ownership(cx: &Cx) -> Result<String> {
     let name = cx.names.agent_bucket();
-    let answer = cx.aws.s3.get_bucket_ownership_controls().bucket(&name).send().await.unless(
+    let call = cx.aws.s3.get_bucket_ownership_controls().bucket(&name);
+    let answer = call.expected_bucket_owner(cx.names.account()).send().await.unless(
         &["OwnershipControlsNotFoundError"],
         format!("reading the object ownership of `{name}`"),
     )?;
@@ -123,6 +126,7 @@ async fn policy(cx: &Cx) -> Result<Option<Value>> {
         .s3
         .get_bucket_policy()
         .bucket(&name)
+        .expected_bucket_owner(cx.names.account())
         .send()
         .await
         .unless(&["NoSuchBucketPolicy"], format!("reading the policy of `{name}`"))?;
@@ -160,12 +164,14 @@ pub(super) async fn set(cx: &Cx, field: &'static str) -> Result<()> {
         .build()?;
     let policy = tls_only(&cx.names).to_string();
     let name = cx.names.agent_bucket();
+    let account = cx.names.account();
     let (s3, doing) = (&cx.aws.s3, format!("setting the {field} of bucket `{name}`"));
     wait::retry_on(cx, &Key::AgentBucket, &SETTLING, SETTLE_LIMIT, || async {
         match field {
             PUBLIC_ACCESS => s3
                 .put_public_access_block()
                 .bucket(&name)
+                .expected_bucket_owner(account)
                 .public_access_block_configuration(access.clone())
                 .send()
                 .await
@@ -174,6 +180,7 @@ pub(super) async fn set(cx: &Cx, field: &'static str) -> Result<()> {
             ENCRYPTION => s3
                 .put_bucket_encryption()
                 .bucket(&name)
+                .expected_bucket_owner(account)
                 .server_side_encryption_configuration(encryption.clone())
                 .send()
                 .await
@@ -182,6 +189,7 @@ pub(super) async fn set(cx: &Cx, field: &'static str) -> Result<()> {
             OWNERSHIP => s3
                 .put_bucket_ownership_controls()
                 .bucket(&name)
+                .expected_bucket_owner(account)
                 .ownership_controls(ownership.clone())
                 .send()
                 .await
@@ -190,6 +198,7 @@ pub(super) async fn set(cx: &Cx, field: &'static str) -> Result<()> {
             _ => s3
                 .put_bucket_policy()
                 .bucket(&name)
+                .expected_bucket_owner(account)
                 .policy(&policy)
                 .send()
                 .await

@@ -12,8 +12,14 @@ use crate::{
     tags::{self, Owner},
 };
 
-/// Whose a load balancer or target group is: describing it does not tell its tags.
+/// Whose a load balancer or target group is.
 pub(super) async fn owner(cx: &Cx, arn: &str) -> Result<Owner> {
+    let tags = tags(cx, arn).await?;
+    Ok(tags::owner(&cx.names, tags.iter().map(|(key, value)| (key.as_str(), value.as_str()))))
+}
+
+/// Key and value of every tag: describing a thing does not tell them.
+pub(super) async fn tags(cx: &Cx, arn: &str) -> Result<Vec<(String, String)>> {
     let answer = cx
         .aws
         .elbv2
@@ -23,10 +29,8 @@ pub(super) async fn owner(cx: &Cx, arn: &str) -> Result<Owner> {
         .await
         .doing(format!("reading the tags of {arn}"))?;
     let tags = answer.tag_descriptions().iter().flat_map(TagDescription::tags);
-    Ok(tags::owner(
-        &cx.names,
-        tags.map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())),
-    ))
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    Ok(tags.map(|tag| (text(tag.key()), text(tag.value()))).collect())
 }
 
 /// A load balancer that must exist.

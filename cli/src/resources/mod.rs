@@ -1,6 +1,7 @@
 //! One file per kind of AWS resource: how it is found, compared, made, changed and deleted. They
 //! never import each other; ids pass through [`crate::cx::Cx`].
 
+mod aliases;
 mod autoscaling;
 mod bucket_contents;
 mod bucket_properties;
@@ -12,6 +13,7 @@ mod hopeless;
 mod iam;
 mod image;
 mod monitoring;
+mod occupants;
 mod recipe;
 mod role;
 mod route53;
@@ -34,6 +36,7 @@ pub mod deployer_user;
 pub mod elb_health_check;
 pub mod event_rule;
 pub mod fault_injection_role;
+pub mod former_aliases;
 pub mod instance;
 pub mod instance_profile;
 pub mod instance_role;

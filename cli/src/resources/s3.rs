@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, Tag};
+use tokio::time::Instant;
 
 use crate::{
-    aws::Answer,
+    aws::{Answer, AwsError},
     cx::Cx,
     engine::Key,
+    error::{ANOTHER_NAME, Hinted},
     tag_list,
-    tags::{self, Owner},
+    tags::{self, Foreign, Owner},
     wait,
 };
 
@@ -18,6 +20,8 @@ use crate::{
 pub(super) const NO_BUCKET: &str = "NoSuchBucket";
 /// S3's way of saying that another call makes or deletes the bucket at this moment.
 pub(super) const BUSY: &str = "OperationAborted";
+/// S3's way of saying that another account has a bucket of this name.
+const TAKEN: &str = "BucketAlreadyExists";
 /// How long a bucket just made or deleted may be unknown to some of S3 (S3 user guide, "Amazon S3 data
 /// consistency model": bucket configurations are eventually consistent).
 pub(super) const SETTLE_LIMIT: Duration = Duration::from_mins(2);
@@ -33,6 +37,12 @@ pub(super) async fn owner(cx: &Cx, name: &str) -> Result<Option<Owner>> {
         }
         Err(error) if error.is(&["NoSuchTagSet"]) => Ok(Some(tags::owner(&cx.names, []))),
         Err(error) if error.is(&[NO_BUCKET]) => Ok(None),
+        // A right that is new is waited for first.
+        Err(error)
+            if error.is_of_another_account() && !cx.recent.excuses(&error, Instant::now()) =>
+        {
+            Ok(Some(Owner::Foreign(Foreign::OfAnotherAccount)))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -48,11 +58,20 @@ pub(super) async fn create(cx: &Cx, key: &Key, name: &str) -> Result<()> {
         .set_location_constraint(place)
         .set_tags(Some(tags))
         .build();
-    wait::retry_on(cx, key, &[BUSY], SETTLE_LIMIT, || async {
+    let made = wait::retry_on(cx, key, &[BUSY], SETTLE_LIMIT, || async {
         let call = cx.aws.s3.create_bucket().bucket(name);
         let answer = call.create_bucket_configuration(configuration.clone()).send().await;
         answer.doing(format!("creating bucket `{name}`"))
     })
-    .await
-    .map(drop)
+    .await;
+    match made {
+        // Somebody took the name since it was looked for (CreateBucket, "Errors").
+        Err(error) if error.downcast_ref::<AwsError>().is_some_and(|error| error.is(&[TAKEN])) => {
+            Err(error.context(Hinted::user(
+                format!("bucket `{name}`: {}", Foreign::OfAnotherAccount),
+                ANOTHER_NAME,
+            )))
+        }
+        made => made.map(drop),
+    }
 }

@@ -2,18 +2,18 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_ec2::types::{
-    AttributeBooleanValue, ResourceType, RouteTable, Tag, Vpc, VpcAttributeName,
-};
+use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType, Vpc, VpcAttributeName};
 
-use super::ec2::{filter, interfaces, making, on_ours, once, ours_named, owner, tagged, tagging};
+use super::{
+    ec2::{interfaces, making, on_ours, once, ours_named, owner, tagged, tagging},
+    occupants,
+};
 use crate::{
     aws::Answer,
     cx::Cx,
     engine::{Found, Key, Resource},
     names::Names,
     policy::Permission,
-    tags::Owner,
     wait,
 };
 
@@ -35,14 +35,8 @@ impl Resource for Network {
 
     fn permissions(&self, names: &Names) -> Vec<Permission> {
         vec![
-            Permission::read(&[
-                "ec2:DescribeRouteTables",
-                "ec2:DescribeSecurityGroups",
-                "ec2:DescribeSubnets",
-                "ec2:DescribeNetworkInterfaces", // which of two is in use
-                "ec2:DescribeVpcAttribute",
-                "ec2:DescribeVpcs",
-            ]),
+            Permission::read(&["ec2:DescribeVpcAttribute", "ec2:DescribeVpcs"]),
+            occupants::permission(), // with interfaces: which of two is in use, too
             making(names, &["ec2:CreateVpc"]),
             tagging(names),
             on_ours(names, &["ec2:ModifyVpcAttribute", "ec2:DeleteVpc"]),
@@ -92,30 +86,8 @@ impl Resource for Network {
         enable_dns_names(cx, &found.id).await
     }
 
-    /// A VPC with any of these in it is not deleted (`DeleteVpc`), and all of ours would be gone before that.
     async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
-        let doing = format!("looking what is in VPC {}", found.id);
-        let here = || filter("vpc-id", &found.id);
-        let foreign = |tags: &[Tag]| owner(&cx.names, tags) != Owner::Ours;
-        let ec2 = &cx.aws.ec2;
-        let subnets = ec2.describe_subnets().filters(here()).send().await.doing(&doing)?;
-        let groups = ec2.describe_security_groups().filters(here()).send().await.doing(&doing)?;
-        let tables = ec2.describe_route_tables().filters(here()).send().await.doing(&doing)?;
-        let subnets = subnets.subnets().iter().filter(|subnet| foreign(subnet.tags()));
-        let subnets = subnets.filter_map(|subnet| subnet.subnet_id());
-        let groups = groups.security_groups().iter().filter(|group| foreign(group.tags()));
-        // Every VPC has a default group and a main route table of its own, which go with it.
-        let groups = groups.filter(|group| group.group_name() != Some("default"));
-        let groups = groups.filter_map(|group| group.group_id());
-        let tables = tables.route_tables().iter().filter(|table| foreign(table.tags()));
-        let main =
-            |table: &&RouteTable| table.associations().iter().any(|a| a.main() == Some(true));
-        let tables = tables.filter(|table| !main(table)).filter_map(|table| table.route_table_id());
-        Ok(subnets
-            .map(|id| format!("subnet {id}"))
-            .chain(groups.map(|id| format!("security group {id}")))
-            .chain(tables.map(|id| format!("route table {id}")))
-            .collect())
+        occupants::occupants(cx, &found.id).await
     }
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {

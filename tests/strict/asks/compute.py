@@ -150,9 +150,10 @@ class Compute(Asking):
             if operation.startswith("Describe"):
                 self.ask(self.action, "*")
                 return
+            given += self.p.get("ResourceArns", [])  # AddTags, RemoveTags
             kinds = {"loadbalancer": "loadbalancer/app/", "listener": "listener/app", "targetgroup": "targetgroup"}
             for arn in given[:1]:
-                self.ask(self.action, arn, kinds[arn.split(":")[5].split("/")[0]])
+                self.ask(self.action, arn, kinds[arn.split(":")[5].split("/")[0]], context=context)
             if not given:
                 self.plain()
             return

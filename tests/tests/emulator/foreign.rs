@@ -75,6 +75,7 @@ fn row(key: &Key) -> Row {
         | Key::HttpListener
         | Key::ElbHealthCheck
         | Key::TopicPolicy
+        | Key::FormerAliasRecords
         | Key::FormerSubscriptions
         | Key::EmailSubscription(_) => Never(PART),
         Key::ZoneOutage => Never("has no name: the tag alone tells whose it is"),
@@ -216,7 +217,7 @@ async fn our_tag_on_something_of_another_name_is_told_and_left() {
     assert_eq!(looks(&theirs, &sdk).await, before);
     let delete = run(&jitsi, &["setup", "delete"]);
     assert_eq!(delete.code, 1, "{}\n{}", delete.stdout, delete.stderr);
-    for thing in theirs.iter().filter(|thing| thing.is_listed_by_tag()) {
+    for thing in &theirs {
         let id = thing.id();
         assert!(delete.stdout.contains(id), "does not tell of {id}:\n{}", delete.stdout);
     }
@@ -274,6 +275,92 @@ async fn somebody_elses_parts_of_our_network_keep_it() {
     assert!(told.contains("security group `jitsi-alb`"), "{told}");
     let told = refused(&run(&jitsi, &["setup", "delete"]), "delete");
     assert!(told.contains(&format!("security group {id}")), "{told}");
+}
+
+#[tokio::test]
+async fn somebody_elses_way_into_our_network_keeps_it() {
+    use aws_sdk_ec2::types::VpcEndpointType;
+    let account = Emulator::shared().account().await;
+    let sdk = account.sdk();
+    let jitsi = Deployment::new(account, "jitsi");
+    jitsi.succeed(&["setup", "all"]);
+    let ec2 = aws_sdk_ec2::Client::new(&sdk);
+    let ours = || Filter::builder().name("tag:jitsi-aws:deployment").values("jitsi").build();
+    let vpcs = ec2.describe_vpcs().filters(ours()).send().await.unwrap();
+    let vpc = vpcs.vpcs()[0].vpc_id().unwrap();
+    let subnets = ec2.describe_subnets().filters(ours()).send().await.unwrap();
+    let subnet = subnets.subnets()[0].subnet_id().unwrap();
+    let other = ec2.create_vpc().cidr_block("10.99.0.0/16").send().await.unwrap();
+    let other = other.vpc().unwrap().vpc_id().unwrap();
+
+    // As an RDS database, a NAT gateway or a function has one.
+    let call = ec2.create_network_interface().subnet_id(subnet).description("RDSNetworkInterface");
+    let interface = call.send().await.unwrap();
+    let interface = interface.network_interface().unwrap().network_interface_id().unwrap();
+    let call = ec2.create_vpc_endpoint().vpc_id(vpc).vpc_endpoint_type(VpcEndpointType::Gateway);
+    let endpoint = call.service_name("com.amazonaws.eu-central-1.s3").send().await.unwrap();
+    let endpoint = endpoint.vpc_endpoint().unwrap().vpc_endpoint_id().unwrap();
+    let acl = ec2.create_network_acl().vpc_id(vpc).send().await.unwrap();
+    let acl = acl.network_acl().unwrap().network_acl_id().unwrap();
+    let call = ec2.create_vpc_peering_connection().vpc_id(other).peer_vpc_id(vpc);
+    let peering = call.send().await.unwrap();
+    let peering = peering.vpc_peering_connection().unwrap().vpc_peering_connection_id().unwrap();
+    let vpn = ec2.create_vpn_gateway().r#type("ipsec.1".into()).send().await.unwrap();
+    let vpn = vpn.vpn_gateway().unwrap().vpn_gateway_id().unwrap();
+    ec2.attach_vpn_gateway().vpn_gateway_id(vpn).vpc_id(vpc).send().await.unwrap();
+
+    let all = inventory::take(&sdk).await;
+    for command in [&["setup", "delete"][..], &["setup", "delete", "--keep-iam"]] {
+        let told = refused(&run(&jitsi, command), &format!("{command:?}"));
+        for line in [
+            format!("network interface {interface}: RDSNetworkInterface"),
+            format!("VPC endpoint {endpoint} of com.amazonaws.eu-central-1.s3"),
+            format!("network ACL {acl}"),
+            format!("VPC peering connection {peering}"),
+            format!("virtual private gateway {vpn}"),
+        ] {
+            assert!(told.contains(&line), "{command:?} does not tell of {line}:\n{told}");
+        }
+        let holds = told.split("holds:").nth(1).unwrap();
+        assert_eq!(holds.matches(" eni-").count(), 1, "ours are not told: {told}");
+    }
+    inventory::assert_same(&inventory::take(&sdk).await, &all, "nothing was deleted");
+
+    ec2.delete_network_interface().network_interface_id(interface).send().await.unwrap();
+    ec2.delete_vpc_endpoints().vpc_endpoint_ids(endpoint).send().await.unwrap();
+    ec2.delete_network_acl().network_acl_id(acl).send().await.unwrap();
+    let call = ec2.delete_vpc_peering_connection().vpc_peering_connection_id(peering);
+    call.send().await.unwrap();
+    ec2.detach_vpn_gateway().vpn_gateway_id(vpn).vpc_id(vpc).send().await.unwrap();
+    jitsi.succeed(&["setup", "delete"]);
+}
+
+#[tokio::test]
+async fn a_bucket_of_our_name_in_another_account_is_told_and_left() {
+    let emulator = Emulator::shared();
+    let squatter = emulator.account().await;
+    let theirs = squatter.sdk();
+    let s3 = things::s3(&theirs);
+    for ending in ["", "-lease"] {
+        let jitsi = Deployment::new(emulator.account().await, "jitsi");
+        let bucket = format!("jitsi-{}-eu-central-1{ending}", jitsi.account.id);
+        let thing = [Thing::make(Kind::Bucket, &bucket, Some("jitsi"), &jitsi, &theirs).await];
+        let before = looks(&thing, &theirs).await;
+        let all = inventory::take(&jitsi.account.sdk()).await;
+        for command in [&["plan"][..], &["setup", "all"], &["setup", "delete"]] {
+            let run = run(&jitsi, command);
+            let told = refused(&run, &format!("{command:?}"));
+            let words = "another AWS account has taken this name";
+            assert!(told.contains(&bucket) && told.contains(words), "{command:?}: {told}");
+            assert!(!told.contains("AccessDenied"), "{command:?}: {told}");
+            let hint = told.contains("choose another [deployment] name in jitsi.toml");
+            assert!(hint || command.contains(&"delete"), "{command:?}: {told}");
+        }
+        assert_eq!(looks(&thing, &theirs).await, before);
+        inventory::assert_same(&inventory::take(&jitsi.account.sdk()).await, &all, &bucket);
+        let objects = s3.list_objects_v2().bucket(&bucket).send().await.unwrap();
+        assert_eq!(objects.key_count(), Some(3), "nothing of ours was put there");
+    }
 }
 
 #[tokio::test]

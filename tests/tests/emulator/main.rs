@@ -1,6 +1,7 @@
 //! The built `jitsi-aws` against the AWS emulator.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod aliases; // DNS records of domains that are no longer configured
 mod answers; // what is not AWS's answers, and files without an end
 mod drift; // what was changed by hand is mended
 mod faults; // lost answers, refusals, kills: the next run goes on

@@ -60,6 +60,9 @@ async fn the_deployer_may_do_exactly_what_it_does() {
     });
     jitsi.succeed(&["setup", "iam"]); // rights on this zone
     jitsi.succeed(&["setup", "lb"]);
+    let text = std::fs::read_to_string(jitsi.path("jitsi.toml")).unwrap();
+    jitsi.configure(|_| text.replace("jitsi.example.org", "meet.jitsi.example.org"));
+    jitsi.succeed(&["setup", "lb"]); // the old domain's record goes
     volume_left_behind(&sdk).await;
     let delete = jitsi.succeed(&["setup", "delete", "--keep-iam"]);
     assert_eq!(delete.document()["result"]["left"], json!([]), "though the tagging API names them");

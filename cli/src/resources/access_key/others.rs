@@ -1,7 +1,7 @@
 //! The keys of other operators: whose they are, by a tag of the user for each key, and when they were made
 //! and last used. They are kept: their secrets are on machines we know nothing of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use aws_sdk_iam::{
@@ -9,23 +9,94 @@ use aws_sdk_iam::{
     types::{AccessKeyMetadata, Tag},
 };
 
-use super::super::iam::ABSENT;
-use crate::{aws::Answer, cx::Cx, engine::Found, error::Hinted, invocation::as_admin, lease};
+use super::super::iam::{ABSENT, settled};
+use crate::{
+    aws::Answer,
+    cx::Cx,
+    engine::{Found, Key},
+    error::Hinted,
+    invocation::as_admin,
+    lease,
+};
+
+// A run that is killed leaves a key behind whose secret nobody knows.
+pub(super) const NEVER: &str = "never used: perhaps the rest of a run that was killed";
 
 // Before the key's id, in the name of a tag of the user.
 const OWNER: &str = "jitsi-aws:key/";
+// In place of the id, while a key is being made: who makes it, and the keys that were there before.
+const MAKING: &str = "jitsi-aws:making-key";
 // IAM's quota, which cannot be raised ("IAM and AWS STS quotas", access keys per user).
 const MOST: usize = 2;
 
-/// Whose each key is, by its id.
-pub(super) async fn owners(cx: &Cx, user: &str) -> Result<BTreeMap<String, String>> {
+/// What the tags of the user say of its keys.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Whose each key is, by its id.
+    pub(super) owners: BTreeMap<String, String>,
+    /// What a run noted before it made a key, and has not taken away since.
+    making: Option<String>,
+}
+
+impl Notes {
+    /// Whether a run of this operator made this key and was ended before it could write down the secret, which
+    /// nobody knows then: one run at a time makes keys, so it is the one that was not there before.
+    pub(super) fn is_rest_of_ours(&self, id: &str) -> bool {
+        let Some((who, before)) = self.making.as_deref().and_then(|text| text.split_once(' '))
+        else {
+            return false;
+        };
+        !self.owners.contains_key(id)
+            && who == one_word(&lease::who())
+            && before.split(' ').all(|known| known != id)
+    }
+}
+
+/// Reads them.
+pub(super) async fn notes(cx: &Cx, user: &str) -> Result<Notes> {
     let answer = cx.aws.iam.get_user().user_name(user).send().await;
     let answer = answer.unless(ABSENT, format!("reading the tags of IAM user `{user}`"))?;
     let user = answer.and_then(|answer| answer.user);
     let tags = user.iter().flat_map(|user| user.tags());
-    let owner =
-        |tag: &Tag| tag.key().strip_prefix(OWNER).map(|id| (id.to_owned(), tag.value().to_owned()));
-    Ok(tags.filter_map(owner).collect())
+    let mut notes = Notes::default();
+    for tag in tags {
+        if let Some(id) = tag.key().strip_prefix(OWNER) {
+            notes.owners.insert(id.to_owned(), tag.value().to_owned());
+        } else if tag.key() == MAKING {
+            notes.making = Some(tag.value().to_owned());
+        }
+    }
+    Ok(notes)
+}
+
+/// Notes that this operator is about to make a key beside those that are there.
+pub(super) async fn announce(cx: &Cx, user: &str, before: &BTreeSet<String>) -> Result<()> {
+    let before: Vec<&str> = before.iter().map(String::as_str).collect();
+    // Blanks at the end of a value need not stay.
+    let before = if before.is_empty() { "none".to_owned() } else { before.join(" ") };
+    let text = format!("{} {before}", one_word(&lease::who()));
+    let tag = Tag::builder().key(MAKING).value(value(&text)).build()?;
+    settled(cx, &Key::AccessKey, || async {
+        let answer = cx.aws.iam.tag_user().user_name(user).tags(tag.clone()).send().await;
+        answer.doing(format!("noting at IAM user `{user}` that an access key is being made"))
+    })
+    .await?;
+    Ok(())
+}
+
+/// The key is made and written down, or was never made.
+pub(super) async fn done(cx: &Cx, user: &str) -> Result<()> {
+    settled(cx, &Key::AccessKey, || async {
+        let answer = cx.aws.iam.untag_user().user_name(user).tag_keys(MAKING).send().await;
+        answer.doing(format!("noting at IAM user `{user}` that the access key is made"))
+    })
+    .await?;
+    Ok(())
+}
+
+/// Short enough to leave room for two keys' ids, which have 20 characters (IAM user guide, "IAM identifiers").
+fn one_word(who: &str) -> String {
+    value(who).replace(' ', "-").chars().take(200).collect()
 }
 
 /// Notes that a key is this operator's.
@@ -63,7 +134,7 @@ pub(super) async fn last_used(cx: &Cx, id: &str) -> Result<String> {
     let used = answer.access_key_last_used;
     // A key that was never used has no date, and `N/A` for the rest (IAM API, `AccessKeyLastUsed`).
     let Some(day) = used.as_ref().and_then(|used| used.last_used_date()).and_then(day) else {
-        return Ok("never used".to_owned());
+        return Ok(NEVER.to_owned());
     };
     let service = used.as_ref().map_or("", |used| used.service_name());
     Ok(format!("last used {day} for {service}"))
@@ -117,6 +188,23 @@ fn value(who: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rest_of_a_killed_run_is_the_key_that_was_not_there_before() {
+        let notes = |who: &str| Notes {
+            owners: BTreeMap::from([("AKIA2".to_owned(), "ann@desk".to_owned())]),
+            making: Some(format!("{} AKIA1", one_word(who))),
+        };
+        let ours = notes(&lease::who());
+        assert!(ours.is_rest_of_ours("AKIA3"));
+        assert!(!ours.is_rest_of_ours("AKIA1"), "it was there before");
+        assert!(!ours.is_rest_of_ours("AKIA2"), "it is somebody's");
+        assert!(!notes("somebody@else where").is_rest_of_ours("AKIA3"));
+        assert!(!Notes::default().is_rest_of_ours("AKIA3"));
+        let alone =
+            Notes { making: Some(format!("{} none", one_word(&lease::who()))), ..Notes::default() };
+        assert!(alone.is_rest_of_ours("AKIA3"), "there was none before");
+    }
 
     #[test]
     fn a_tag_takes_any_name() {

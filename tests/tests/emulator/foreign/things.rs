@@ -101,50 +101,34 @@ impl Thing {
     pub(super) fn id(&self) -> &str {
         self.id.as_deref().unwrap_or(&self.name)
     }
-
-    /// Whether the emulator's tagging API lists such things. (AWS's lists rules, launch templates and key
-    /// pairs, but neither Auto Scaling groups nor, outside of us-east-1, what is IAM's.)
-    pub(super) fn is_listed_by_tag(&self) -> bool {
-        !matches!(
-            self.kind,
-            Kind::Policy
-                | Kind::User
-                | Kind::Role
-                | Kind::InstanceProfile
-                | Kind::AutoScalingGroup
-                | Kind::Rule
-                | Kind::Certificate
-                | Kind::Dashboard
-                | Kind::LaunchTemplate
-                | Kind::KeyPair
-        )
-    }
 }
 
+/// Below our path only with our tag: where else they lie nobody can ask IAM by tag.
 async fn identity(kind: Kind, name: &str, owner: Option<&str>, sdk: &SdkConfig) -> Option<String> {
+    let path = if owner == Some("jitsi") { "/jitsi-aws/" } else { "/" };
     let iam = aws_sdk_iam::Client::new(sdk);
     let tags = owner_tag!(owner, fallible aws_sdk_iam::types::Tag);
     match kind {
         Kind::Policy => {
-            let call = iam.create_policy().policy_name(name).policy_document(POLICY);
+            let call = iam.create_policy().policy_name(name).path(path).policy_document(POLICY);
             let made = call.set_tags(tags).send().await.unwrap();
             return made.policy().unwrap().arn().map(str::to_owned);
         }
         Kind::User => {
-            iam.create_user().user_name(name).set_tags(tags).send().await.unwrap();
+            iam.create_user().user_name(name).path(path).set_tags(tags).send().await.unwrap();
             iam.create_access_key().user_name(name).send().await.unwrap();
             let call = iam.put_user_policy().user_name(name).policy_name("theirs");
             call.policy_document(POLICY).send().await.unwrap();
         }
         Kind::Role => {
             let call = iam.create_role().role_name(name).assume_role_policy_document(TRUST);
-            call.set_tags(tags).send().await.unwrap();
+            call.path(path).set_tags(tags).send().await.unwrap();
             let call = iam.put_role_policy().role_name(name).policy_name("permissions");
             call.policy_document(POLICY).send().await.unwrap();
         }
         _ => {
             let call = iam.create_instance_profile().instance_profile_name(name);
-            call.set_tags(tags).send().await.unwrap();
+            call.path(path).set_tags(tags).send().await.unwrap();
         }
     }
     None
@@ -207,8 +191,7 @@ async fn network(kind: Kind, name: &str, owner: Option<&str>, sdk: &SdkConfig) -
         _ => {
             let tags = tags(ResourceType::KeyPair);
             let call = ec2.create_key_pair().key_name(name).tag_specifications(tags);
-            call.send().await.unwrap();
-            return None;
+            call.send().await.unwrap().key_pair_id().unwrap().to_owned()
         }
     };
     Some(id)
