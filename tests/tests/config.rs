@@ -57,6 +57,30 @@ type Mistake = (&'static str, &'static [(&'static str, &'static str)]);
 
 const MISTAKES: &[Mistake] = &[
     ("not TOML", &[("region = \"eu-central-1\"", "region = eu-central-1"), ("[site]", "[site")]),
+    (
+        "a private key in place of its path, with its line breaks",
+        &[(
+            "\"privkey.pem\"",
+            "\"-----BEGIN PRIVATE KEY-----\nMIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQCsecret1\n\
+             secret2/secret2+secret2secret2secret2secret2secret2secret2secret\nsecret3=\n\
+             -----END PRIVATE KEY-----\n\"",
+        )],
+    ),
+    (
+        "a private key without its first line",
+        &[(
+            "\"privkey.pem\"",
+            "\"MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgsecret4secret4secret4\"",
+        )],
+    ),
+    (
+        "a password in an address that does not end",
+        &[(
+            "[agent]",
+            "[jitsi.apt.jitsi]\nurl = \"https://bob:secret5@mirror\nsuite = \"stable/\"\n[agent]",
+        )],
+    ),
+    ("a key of a secret's name", &[("[deployment]", "[deployment]\npassword = \"secret6\"")]),
     ("a key twice", &[("[site]", "[site]\ndomain = \"a.example.org\"")]),
     ("nothing in it", &[(GOOD, "[agent]\nbinary = \"jitsi-agent\"")]),
     ("a misspelt key", &[("region =", "regoin =")]),
@@ -127,6 +151,15 @@ const MISTAKES: &[Mistake] = &[
     ("a disk with a unit", &[("disk_gib = 20", "disk_gib = \"20 GiB\"")]),
     ("too small a disk", &[("disk_gib = 20", "disk_gib = 4")]),
     ("too long a drain", &[("\"30m\"", "\"2h\"")]),
+    ("too old an age", &[("disk_gib = 20", "max_age = \"366d\"")]),
+    ("too young an age", &[("disk_gib = 20", "max_age = \"1h\"")]),
+    ("a negative age", &[("disk_gib = 20", "max_age = \"-30d\"")]),
+    ("an age for ever", &[("disk_gib = 20", "max_age = \"forever\"")]),
+    ("an age in months or minutes", &[("disk_gib = 20", "max_age = \"30M\"")]),
+    ("a negative drain", &[("\"30m\"", "-5")]),
+    ("a drain in months or minutes", &[("\"30m\"", "\"30M\"")]),
+    ("half a GiB", &[("disk_gib = 20", "disk_gib = 20.5")]),
+    ("no number", &[("disk_gib = 20", "disk_gib = nan")]),
     ("a drain as a bare number", &[("drain = \"30m\"", "drain = 30")]),
     ("an age as a bare number", &[("disk_gib = 20", "disk_gib = 20\nmax_age = 30")]),
     ("a drain without a unit", &[("\"30m\"", "\"30\"")]),
@@ -269,6 +302,11 @@ impl Directory {
     }
 }
 
+/// What stands in the mistakes where a secret would.
+fn secrets() -> impl Iterator<Item = String> {
+    (1..=6).map(|number| format!("secret{number}"))
+}
+
 fn told(mistakes: &[Mistake], as_what: &str) -> String {
     let directory = Directory::new();
     let mut all = String::new();
@@ -281,10 +319,9 @@ fn told(mistakes: &[Mistake], as_what: &str) -> String {
         directory.write("jitsi.toml", &text);
         let message = directory.message();
         assert!(message.starts_with(as_what), "{title}: {message}");
-        assert!(
-            !message.contains("MIIsecret") && !message.contains("me:word"),
-            "{title}: {message}"
-        );
+        for secret in ["MIIsecret", "me:word"].map(str::to_owned).into_iter().chain(secrets()) {
+            assert!(!message.contains(&secret), "{title}: {message}");
+        }
         writeln!(all, "## {title}\n{message}").unwrap();
     }
     all
@@ -357,6 +394,7 @@ const SPOILT: &[Spoil] = &[
         it.certify(&["example.org", "*.meet.example.org"], |_| {});
     }),
     ("a certificate without names", |it| it.certify(&[], |_| {})),
+    ("a certificate of an address", |it| it.certify(&["192.0.2.1"], |_| {})),
     ("an expired certificate", |it| {
         it.certify(&[DOMAIN], |params| params.not_after = date_time_ymd(2029, 12, 31));
     }),

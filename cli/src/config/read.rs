@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use ipnet::Ipv4Net;
 use jitsi_templates::settings::{
     DRAIN_LIMIT, Domain, Jitsi, Problem, Table, Watch,
     reader::{self, Section},
-    values::{duration, flag, integer, ipv4_range, one_of, text},
+    values::{duration, flag, integer, ipv4_range, is_pasted_key, one_of, text},
 };
 use serde_json::Value;
 
@@ -81,8 +82,9 @@ fn config(root: &mut Section<'_>, base: &Path, warnings: &Warnings) -> Partial {
     });
     let network = root.section("network", |table| network(table, region.as_ref(), warnings));
     let instance = root.section("instance", |table| instance(table, warnings));
-    let drain =
-        root.section("meetings", |table| table.or("drain", DEFAULT_DRAIN, time(DRAIN_LIMIT)));
+    let drain = root.section("meetings", |table| {
+        table.or("drain", DEFAULT_DRAIN, time(Duration::ZERO..=DRAIN_LIMIT))
+    });
     let emails = root.section("monitoring", |table| emails(table, warnings));
     let kind = instance.as_ref().map_or("", |instance| instance.instance_type.as_str());
     let architecture = Architecture::of(kind);
@@ -292,30 +294,51 @@ fn instance(table: &mut Section<'_>, warnings: &Warnings) -> Option<Instance> {
 }
 
 /// A time with its unit. A bare number, in quotes or not, is refused: some would mean minutes.
-fn time(limit: Duration) -> impl Fn(&Value) -> Result<Duration, String> {
+fn time(allowed: RangeInclusive<Duration>) -> impl Fn(&Value) -> Result<Duration, String> {
     move |value| {
-        let digits = match value {
-            Value::Number(number) => Some(number.to_string()),
-            Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() => {
-                Some(text.clone())
+        let number = match value {
+            Value::Number(number) => Some(number.as_u64()),
+            Value::String(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+                Some(text.parse().ok())
             }
             _ => None,
         };
-        match digits {
-            Some(number) => Err(format!(
-                "has no unit; write \"{number}s\" for seconds, \"{number}m\" for minutes or \"{number}h\" for hours"
-            )),
-            None => duration(limit)(value),
+        let units = number.flatten().map(|number| with_units(number, &allowed));
+        if let Some(units) = units.filter(|units| !units.is_empty()) {
+            return Err(format!("has no unit; write {}", units.join(" or ")));
         }
+        duration(*allowed.end())(value)
     }
+}
+
+/// A number with each unit that makes a time within `allowed` of it.
+fn with_units(number: u64, allowed: &RangeInclusive<Duration>) -> Vec<String> {
+    [(1, "s", "seconds"), (60, "m", "minutes"), (3_600, "h", "hours"), (86_400, "d", "days")]
+        .into_iter()
+        .filter(|(size, ..)| {
+            number
+                .checked_mul(*size)
+                .map(Duration::from_secs)
+                .is_some_and(|it| allowed.contains(&it))
+        })
+        .map(|(_, unit, word)| format!("\"{number}{unit}\" for {word}"))
+        .collect()
 }
 
 /// What Auto Scaling takes as the maximum lifetime of an instance (`MaxInstanceLifetime`).
 fn max_age(value: &Value) -> Result<Duration, String> {
-    const DAYS: [Duration; 2] = [Duration::from_hours(24), Duration::from_hours(365 * 24)];
-    let age = time(DAYS[1])(value)?;
-    if age < DAYS[0] {
-        return Err("is too short; at least \"1d\" (AWS renews no instance more often)".into());
+    const LEAST: Duration = Duration::from_hours(24);
+    const MOST: Duration = Duration::from_hours(365 * 24);
+    const HOW: &str = "; write \"30d\", from \"1d\" to \"365d\", or leave the key out for never";
+    let refused = |reason: String| {
+        let reason = reason.split("; ").next().unwrap_or_default().to_owned();
+        format!("{reason}{HOW}")
+    };
+    let age = time(LEAST..=MOST)(value).map_err(refused)?;
+    if age < LEAST {
+        return Err(format!(
+            "is too short: AWS renews no instance more often than once a day{HOW}"
+        ));
     }
     Ok(age)
 }
@@ -354,7 +377,7 @@ fn path(base: &Path) -> impl Fn(&Value) -> Result<PathBuf, String> {
         if path.is_empty() {
             return Err("is empty; write a path".into());
         }
-        if path.contains("-----BEGIN") {
+        if is_pasted_key(path) {
             return Err("is the PEM itself; write the path of the file that holds it".into());
         }
         if path.starts_with("~/") {

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::values::is_pasted_key;
+
 /// Longest value repeated in a message, in characters.
 const SHOWN: usize = 60;
 
@@ -27,8 +29,9 @@ impl Problem {
 
     /// A problem with the value a key has; a table is not repeated.
     pub fn with_value(key: impl Into<String>, value: &Value, reason: impl Into<String>) -> Self {
-        let value = (!value.is_object()).then(|| shown(value));
-        Self { key: key.into(), value, reason: reason.into() }
+        let key = key.into();
+        let value = (!value.is_object()).then(|| shown(&key, value));
+        Self { key, value, reason: reason.into() }
     }
 }
 
@@ -42,17 +45,30 @@ impl fmt::Display for Problem {
 }
 
 /// The value on one line: shortened, and without a secret that somebody wrote where none belongs (a
-/// private key in the place of its path, a password in an address).
-fn shown(value: &Value) -> String {
+/// private key in the place of its path, a password in an address, a key of a secret's name).
+fn shown(key: &str, value: &Value) -> String {
     let text = value.to_string();
-    if text.contains("PRIVATE KEY") {
+    if text.contains("PRIVATE KEY") || is_pasted_key(text.trim_matches('"')) {
         return "\"…\" (a private key, not shown)".into();
     }
     if text.contains("://") && text.contains('@') {
         return "\"…\" (an address with a password, not shown)".into();
     }
+    if is_secrets_name(key) {
+        return "\"…\" (not shown)".into();
+    }
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
+}
+
+/// Keys of ours that end so take names, paths and nothing secret; people also invent their own.
+fn is_secrets_name(key: &str) -> bool {
+    const OURS: [&str; 2] = ["private_key", "secret_parameter"];
+    let last = key.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    !OURS.contains(&last.as_str())
+        && ["password", "passwd", "secret", "token", "private"]
+            .iter()
+            .any(|word| last.contains(word))
 }

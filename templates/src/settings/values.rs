@@ -35,6 +35,9 @@ pub fn integer<N: TryFrom<u64>>(
         if !value.is_number() {
             return Err(format!("is {}; write a number without quotes, {allowed}", kind(value)));
         }
+        if value.is_f64() {
+            return Err(format!("is no whole number; allowed are {allowed}"));
+        }
         value
             .as_u64()
             .filter(|number| range.contains(number))
@@ -47,21 +50,40 @@ pub fn integer<N: TryFrom<u64>>(
 pub fn duration(limit: Duration) -> impl Fn(&Value) -> Result<Duration, String> {
     move |value| {
         let length = match value {
-            Value::String(text) => humantime::parse_duration(text)
-                .map_err(|_| "is no time; write \"90s\", \"30m\" or \"1h\"".to_owned())?,
-            other => other
-                .as_u64()
-                .map(Duration::from_secs)
-                .ok_or("is no time; write \"90s\", \"30m\" or \"1h\"")?,
+            Value::String(text) => length(text)?,
+            other => other.as_u64().map(Duration::from_secs).ok_or_else(no_time)?,
         };
         if length > limit {
-            return Err(format!("is too long; at most {}", humantime::format_duration(limit)));
+            return Err(format!("is too long; at most {}", written(limit)));
         }
         if length.subsec_nanos() != 0 {
             return Err("must be whole seconds".into());
         }
         Ok(length)
     }
+}
+
+/// A time as a person writes it. `30M` is refused: it may mean minutes or months.
+pub fn length(text: &str) -> Result<Duration, String> {
+    let ambiguous = text.split(|c: char| !c.is_alphabetic()).any(|unit| unit == "M");
+    if ambiguous {
+        return Err(
+            "has the unit M, which may be minutes or months; write \"30m\" for minutes".into()
+        );
+    }
+    humantime::parse_duration(text).map_err(|_| no_time())
+}
+
+fn no_time() -> String {
+    "is no time; write \"90s\", \"30m\" or \"1h\"".to_owned()
+}
+
+/// In the largest unit that has no remainder: what is a year for people has no name as a number of days.
+fn written(length: Duration) -> String {
+    let seconds = length.as_secs();
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    let (size, unit) = units.into_iter().find(|(size, _)| seconds % size == 0).unwrap_or((1, "s"));
+    format!("{}{unit}", seconds / size)
 }
 
 /// One word of a fixed set, with the nearest one when it is none of them.
@@ -97,4 +119,13 @@ pub fn ipv4_range(text: &str) -> Result<Ipv4Net, String> {
     } else {
         Err(format!("is not the beginning of its range; write \"{}\"", range.trunc()))
     }
+}
+
+/// Whether text is a key or certificate itself where its path belongs: PEM, or only the Base64 of it. DER
+/// begins with a SEQUENCE, which is `M` in Base64.
+pub fn is_pasted_key(text: &str) -> bool {
+    const LEAST: usize = 64; // the Base64 of an Ed25519 key
+    let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=\\\n".contains(c);
+    let bare = text.starts_with('M') && text.len() >= LEAST && text.chars().all(base64);
+    text.contains("-----BEGIN") || bare
 }
