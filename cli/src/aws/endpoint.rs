@@ -56,7 +56,15 @@ fn is_address(url: &str) -> bool {
     host && matches!(url.scheme_str(), Some("http" | "https"))
 }
 
+/// An address as it may be shown: without user and password, which end at the last `@`.
+pub(crate) fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") }
+}
+
 fn refused(name: &str, value: &str) -> Hinted {
+    let value = shown(value);
     Hinted::user(
         format!("{name} is `{value}`, which is no address of a service"),
         format!("unset {name} to reach AWS itself, or set it to https://HOST or http://HOST:PORT"),
@@ -75,5 +83,18 @@ mod tests {
         for url in ["banana", "localhost:5000", "ftp://host", "http://", "https:///x", "a b"] {
             assert!(!is_address(url), "{url}");
         }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (url, told) in [
+            ("http://user:pw@127.0.0.1:1/x", "http://127.0.0.1:1/x"),
+            ("http://user:p/w@w@host", "http://host"),
+            ("user:pw@host", "host"),
+            ("http://127.0.0.1:1", "http://127.0.0.1:1"),
+        ] {
+            assert_eq!(shown(url), told);
+        }
+        assert!(!refused("AWS_ENDPOINT_URL", "ftp://user:pw@host").to_string().contains("pw"));
     }
 }

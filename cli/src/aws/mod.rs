@@ -11,6 +11,6 @@ mod turn;
 pub use answer::{Answer, AwsError, Fate};
 pub use calls::{Call, Calls};
 pub use codes::NotYet;
-pub(crate) use endpoint::by_hand as endpoints_by_hand;
+pub(crate) use endpoint::{by_hand as endpoints_by_hand, shown as shown_address};
 pub use session::{Aws, Caller, Credentials, HttpClient, connect};
 pub use turn::{Moment, Turn};

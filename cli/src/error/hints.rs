@@ -3,7 +3,7 @@
 use jitsi_http::Proxy;
 
 use crate::{
-    aws::{AwsError, Fate, endpoints_by_hand},
+    aws::{AwsError, Fate, endpoints_by_hand, shown_address},
     invocation::{as_admin, aws_anywhere, aws_here, quoted, region_here},
     partition::Partition,
 };
@@ -102,9 +102,10 @@ fn unreachable() -> String {
         );
     }
     let told = by_hand.iter().map(|(name, url)| {
+        let url = shown_address(url);
         format!(
             "calls to AWS go to {url}, as {name} says: see what answers there with `curl -v {}`, or unset it",
-            quoted(url)
+            quoted(&url)
         )
     });
     told.collect::<Vec<_>>().join("; ")
