@@ -371,19 +371,14 @@ fn is_unknown(error: &anyhow::Error) -> bool {
     error.downcast_ref::<AwsError>().is_some_and(|error| error.fate == Fate::Unknown)
 }
 
+/// What is done and for how long comes first: a narrow terminal cuts the end.
 fn waiting(held: &Held) -> String {
-    let left = held.life().saturating_sub(held.age);
+    let left = held.life().saturating_sub(held.age).as_secs();
     match held.ended_by() {
-        Some(who) => format!(
-            "the lease of {} was ended by {who}; it is free in {} s",
-            held.told(),
-            left.as_secs()
-        ),
-        None => format!(
-            "{} is at work; looking whether that goes on, for {} s at most",
-            held.told(),
-            left.as_secs()
-        ),
+        Some(who) => format!("the lease is free in {left} s: {who} ended that of {}", held.told()),
+        None => {
+            format!("looking for {left} s at most whether this goes on: {} is at work", held.told())
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The live view: one line per resource being worked on, redrawn in place, below what is done.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -14,6 +14,23 @@ pub(super) struct Live {
 }
 
 const TICK: Duration = Duration::from_millis(120);
+// What a line holds besides its words: blanks, the spinner, and the time, `59m` at most.
+const MARGIN: usize = 10;
+const WATCH_MARGIN: usize = 16;
+
+fn columns() -> usize {
+    console::Term::stderr().size().1.into()
+}
+
+/// How much of a line what is worked on may take, so that what it waits for can be read beside it.
+fn name_room(columns: usize) -> usize {
+    columns.saturating_sub(MARGIN) / 2
+}
+
+/// A text as far as it fits; that something is missing is seen.
+fn fit(text: &str, room: usize) -> Cow<'_, str> {
+    console::truncate_str(text, room, "…")
+}
 
 impl Live {
     /// `None` where nothing can be redrawn: no terminal, or one that is dumb or says nothing of itself
@@ -30,7 +47,7 @@ impl Live {
 
     pub(super) fn start(&mut self, key: &Key, label: &str) {
         let bar = self.spinner(" {spinner} {prefix}  {wide_msg} {elapsed}");
-        bar.set_prefix(label.to_owned());
+        bar.set_prefix(fit(label, name_room(columns())).into_owned());
         self.running.insert(key.clone(), bar);
     }
 
@@ -40,7 +57,7 @@ impl Live {
             Some(bar) => bar,
             None => self.spinner("          {spinner} {wide_msg} {elapsed}"),
         };
-        bar.set_message(what.to_owned());
+        bar.set_message(fit(what, columns().saturating_sub(WATCH_MARGIN)).into_owned());
         self.watch = Some(bar);
     }
 
@@ -55,7 +72,8 @@ impl Live {
 
     pub(super) fn update(&mut self, key: &Key, what: &str) {
         if let Some(bar) = self.running.get(key) {
-            bar.set_message(what.to_owned());
+            let taken = console::measure_text_width(&bar.prefix()) + MARGIN;
+            bar.set_message(fit(what, columns().saturating_sub(taken)).into_owned());
         }
     }
 
@@ -76,5 +94,19 @@ impl Live {
         for bar in std::mem::take(&mut self.running).into_values().chain(self.watch.take()) {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_leaves_room_for_what_is_waited_for() {
+        let label = "bucket               jitsi-aws-lease-conferences-123456789012-eu-central-1";
+        let cut = fit(label, name_room(80));
+        assert_eq!(cut, "bucket               jitsi-aws-lea…");
+        assert!(console::measure_text_width(&cut) + MARGIN <= 80 / 2 + MARGIN / 2);
+        assert_eq!(fit("short", name_room(80)), "short");
     }
 }

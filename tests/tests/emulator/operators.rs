@@ -199,7 +199,7 @@ async fn who_is_at_work_is_told_to_everybody_else() {
         let mut child = command(&jitsi, "ann", &jitsi.account.endpoint, stage).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
-        while !line.contains("looking whether that goes on") {
+        while !line.contains("whether this goes on") {
             line.clear();
             assert!(stderr.read_line(&mut line).unwrap() > 0, "{:?}", child.wait_with_output());
         }
