@@ -2,8 +2,12 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
 use clap_complete::Shell;
+use jitsi_templates::settings::values::length;
 
 use crate::{
     exit::Exit,
@@ -16,6 +20,8 @@ const WITHIN: Duration = Duration::from_mins(10);
 
 /// Where the configuration is unless `--config` says otherwise.
 pub const DEFAULT_CONFIG: &str = "jitsi.toml";
+
+const CONFIG_VARIABLE: &str = "JITSI_AWS_CONFIG";
 
 /// A team's own Jitsi Meet on AWS: one self-healing instance, HTTPS, mail when something dies.
 #[derive(Debug, Parser)]
@@ -55,8 +61,9 @@ pub struct Global {
     #[arg(
         long,
         value_name = "PATH",
-        env = "JITSI_AWS_CONFIG",
+        env = CONFIG_VARIABLE,
         default_value = DEFAULT_CONFIG,
+        value_parser = OsStringValueParser::new().try_map(config_path),
         global = true
     )]
     pub config: PathBuf,
@@ -217,6 +224,38 @@ pub struct Init {
     pub force: bool,
 }
 
+impl Init {
+    /// The command with the answers it has been given, as it is typed; with `--force` where asked for.
+    pub fn words(&self, force: bool) -> String {
+        let mut words = vec!["init".to_owned()];
+        let path =
+            |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let given = [
+            ("--name", self.name.clone()),
+            ("--domain", self.domain.clone()),
+            ("--certificate", path(&self.certificate)),
+            ("--private-key", path(&self.private_key)),
+            ("--chain", path(&self.chain)),
+            ("--certificate-arn", self.certificate_arn.clone()),
+        ];
+        let emails = self.emails.iter().map(|email| ("--email", Some(email.clone())));
+        for (flag, value) in given.into_iter().chain(emails) {
+            // What begins with a hyphen would be taken for a flag of its own.
+            words.extend(value.map(|value| {
+                let between = if value.starts_with('-') { '=' } else { ' ' };
+                format!("{flag}{between}{}", quoted(&value))
+            }));
+        }
+        if self.request_certificate {
+            words.push("--request-certificate".to_owned());
+        }
+        if force {
+            words.push("--force".to_owned());
+        }
+        words.join(" ")
+    }
+}
+
 /// Options of `probe`.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct Probe {
@@ -247,7 +286,7 @@ pub struct HaTest {
     #[arg(long, value_name = "HOST:PORT")]
     pub connect_to: Option<String>,
     /// How long the service may take to come back.
-    #[arg(long, value_name = "DURATION", default_value = "10min", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10min", value_parser = length)]
     pub within: Duration,
     /// Maildir into which the deployment's mail is delivered: wait for the mail itself, not for an alarm.
     #[arg(long, value_name = "DIR")]
@@ -293,6 +332,30 @@ impl HaTest {
     }
 }
 
+/// `help --json` is `help`, printed as JSON: clap takes what follows `help` for commands alone.
+fn without_options_of_help(mut line: Vec<OsString>) -> Vec<OsString> {
+    let is_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
+    let command = line.iter().skip(1).position(|word| !is_option(word)).map(|at| at + 1);
+    if let Some(at) = command.filter(|at| line[*at] == "help") {
+        let after = line.split_off(at);
+        line.extend(after.into_iter().filter(|word| !is_option(word)));
+    }
+    line
+}
+
+/// A path that leads somewhere.
+fn config_path(path: OsString) -> Result<PathBuf, String> {
+    if !path.is_empty() {
+        return Ok(path.into());
+    }
+    Err(match std::env::var_os(CONFIG_VARIABLE) {
+        Some(set) if set.is_empty() => {
+            format!("{CONFIG_VARIABLE} is set and empty; unset it, or name a file")
+        }
+        _ => "it is empty; name a file".to_owned(),
+    })
+}
+
 /// `instance` or `service=NAME`.
 fn kill(what: &str) -> Result<Harm, String> {
     match what.split_once('=') {
@@ -309,7 +372,7 @@ impl Args {
     pub fn read<T: Into<OsString> + Clone>(
         line: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
-        Self::try_parse_from(line)
+        Self::try_parse_from(without_options_of_help(line.into_iter().map(Into::into).collect()))
     }
 
     /// The command as clap knows it, for completions and the manual page.
@@ -344,6 +407,39 @@ mod tests {
         assert_eq!(yes(&["jitsi-aws", "setup", "delete", "-y"]).as_deref(), Some(""));
         assert_eq!(yes(&["jitsi-aws", "setup", "delete", "--yes=jitsi"]).as_deref(), Some("jitsi"));
         assert!(Args::read(["jitsi-aws", "setup", "delete", "--yes", "jitsi"]).is_err());
+    }
+
+    #[test]
+    fn help_takes_the_options_of_every_command() {
+        for line in
+            [&["jitsi-aws", "help", "--json"][..], &["jitsi-aws", "--json", "help", "plan", "-v"]]
+        {
+            let said = Args::read(line.iter().copied()).unwrap_err();
+            assert_eq!(said.kind(), clap::error::ErrorKind::DisplayHelp, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_path_is_told_of() {
+        let said = Args::read(["jitsi-aws", "plan", "--config", ""]).unwrap_err().to_string();
+        assert!(said.contains("it is empty; name a file"), "{said}");
+    }
+
+    #[test]
+    fn answers_to_init_are_repeated() {
+        let words = |line: &str, force| match Args::read(line.split(' ')).unwrap().command {
+            Command::Init(options) => format!("jitsi-aws {}", options.words(force)),
+            other => panic!("{other:?}"),
+        };
+        for typed in [
+            "jitsi-aws init",
+            "jitsi-aws init --name jitsi --domain meet.example.org --certificate a.pem --private-key b.pem \
+             --chain c.pem --email a@example.org --email b@example.org",
+            "jitsi-aws init --name=-x --request-certificate",
+        ] {
+            assert_eq!(words(typed, false), typed);
+            assert_eq!(words(typed, true), format!("{typed} --force"));
+        }
     }
 
     #[test]

@@ -23,11 +23,13 @@ use crate::{
 
 pub(super) fn run(env: &Env, options: args::Init) -> Result<Exit> {
     let path = &env.global.config;
+    let replace = command(&options.words(true));
     if path.exists() && !options.force {
-        return Err(exists(path).into());
+        return Err(exists(path, &replace).into());
     }
-    let answers = Interview { env, problems: Vec::new() }.hold(options)?;
-    write(path, &template::render(&answers), env)?;
+    let again = command(&options.words(options.force));
+    let answers = Interview { env, again, problems: Vec::new() }.hold(options)?;
+    write(path, &template::render(&answers), env, &replace)?;
     env.ui.document("init", &json!({ "path": path }));
     env.ui.result(&format!("wrote {}", path.display()));
     env.ui.next(&command("plan"));
@@ -37,6 +39,8 @@ pub(super) fn run(env: &Env, options: args::Init) -> Result<Exit> {
 /// Flags first; what is missing is asked for, or reported all at once when nobody is there.
 struct Interview<'a> {
     env: &'a Env,
+    /// The command that was typed.
+    again: String,
     problems: Vec<String>,
 }
 
@@ -149,9 +153,9 @@ impl Interview<'_> {
 
     /// No mail is an answer too.
     fn emails(&mut self, given: Vec<String>) -> Result<Vec<Email>> {
-        let given = if given.is_empty() && self.env.ui.can_ask() {
+        let given = if given.is_empty() && self.can_ask() {
             let question = "Who gets mail when something dies? Addresses, separated by blanks or commas; nothing for nobody:";
-            vec![self.env.ui.ask(question).ok_or_else(ended)?]
+            vec![self.env.ui.ask(question).ok_or_else(|| self.ended())?]
         } else {
             given
         };
@@ -183,14 +187,15 @@ impl Interview<'_> {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>> {
         let ui = &self.env.ui;
+        let can_ask = self.can_ask();
         let mut answer = given;
         loop {
             let wrong = match answer.as_deref().map(str::trim) {
-                None if ui.can_ask() => None,
+                None if can_ask => None,
                 None => Some(format!("{flag}: is missing")),
                 Some(text) => match parse(text) {
                     Ok(value) => return Ok(Some(value)),
-                    Err(reason) if ui.can_ask() => {
+                    Err(reason) if can_ask => {
                         ui.say(&format!("  {text}: {reason}"));
                         None
                     }
@@ -201,17 +206,22 @@ impl Interview<'_> {
                 self.problems.push(problem);
                 return Ok(None);
             }
-            answer = Some(ui.ask(question).ok_or_else(ended)?);
+            answer = Some(ui.ask(question).ok_or_else(|| self.ended())?);
         }
     }
-}
 
-/// Ctrl-D instead of an answer.
-fn ended() -> Hinted {
-    Hinted::user(
-        "the answers ended before all was asked; nothing was written",
-        format!("run `{}` again", command("init")),
-    )
+    /// Whether somebody is there to be asked, and wants to be.
+    fn can_ask(&self) -> bool {
+        self.env.global.yes.is_none() && self.env.ui.can_ask()
+    }
+
+    /// Ctrl-D instead of an answer.
+    fn ended(&self) -> Hinted {
+        Hinted::user(
+            "the answers ended before all was asked; nothing was written",
+            format!("run `{}` again", self.again),
+        )
+    }
 }
 
 /// A path as a person types it.
@@ -227,7 +237,7 @@ fn path(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-fn write(path: &Path, text: &str, env: &Env) -> Result<()> {
+fn write(path: &Path, text: &str, env: &Env, replace: &str) -> Result<()> {
     let failed = |error: std::io::Error| {
         let what = format!("writing {}: {error}", path.display());
         Hinted::user(what, "name a file in a directory that is yours: `--config PATH`")
@@ -240,14 +250,14 @@ fn write(path: &Path, text: &str, env: &Env) -> Result<()> {
     }
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     match file.and_then(|mut file| file.write_all(text.as_bytes())) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path).into()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path, replace).into()),
         result => Ok(result.map_err(failed)?),
     }
 }
 
-fn exists(path: &Path) -> Hinted {
+fn exists(path: &Path, replace: &str) -> Hinted {
     Hinted::user(
         format!("{} exists already", path.display()),
-        format!("edit it, or replace it with `{}`", command("init --force")),
+        format!("edit it, or replace it with `{replace}`"),
     )
 }

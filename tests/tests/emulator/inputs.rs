@@ -35,6 +35,8 @@ async fn local_problems_are_told_before_the_first_call() {
     refused!(&jitsi, "unknown-flag", run(&["plan", "--regoin", "eu-central-1"]));
     refused!(&jitsi, "bad-region-flag", run(&["plan", "--region", "Frankfurt"]));
     refused!(&jitsi, "no-configuration", run(&["plan", "--config", "nowhere.toml"]));
+    let unnamed = Run::of(jitsi.command(&["plan"]).env("JITSI_AWS_CONFIG", ""));
+    assert!(unnamed.stderr.contains("JITSI_AWS_CONFIG is set and empty"), "{}", unnamed.stderr);
     refused!(&jitsi, "configuration-exists", run(&["init", "--name", "x"]));
     refused!(&jitsi, "nobody-to-ask", run(&["init", "--config", "new.toml"]));
     refused!(

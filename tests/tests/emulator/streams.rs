@@ -19,8 +19,9 @@ use nix::{
 };
 
 /// Command lines that print a result without AWS, and what they print it as.
-const LOCAL: [(&[&str], &str); 6] = [
+const LOCAL: [(&[&str], &str); 7] = [
     (&["--help"], "help"),
+    (&["help", "plan"], "help"),
     (&["setup", "delete", "--help"], "help"),
     (&["--version"], "version"),
     (&["completions", "bash"], "completions"),

@@ -99,4 +99,27 @@ async fn init_offers_a_request_and_ends_on_ctrl_d() {
     assert!(ended.stderr.contains("nothing was written"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("Certificate:"), "nothing more is asked: {}", ended.stderr);
     assert!(!jitsi.path("ended.toml").exists());
+    let again = "jitsi-aws init --name jitsi --config ended.toml --region eu-central-1";
+    assert!(ended.stderr.contains(&format!("run `{again}` again")), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn init_repeats_its_answers_and_asks_nothing_of_who_said_yes() {
+    let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
+    let line = ["init", "--name", "jitsi", "--email", "ops@example.org"];
+    let exists = jitsi.run(&line);
+    let replace = "`jitsi-aws init --name jitsi --email ops@example.org --force`";
+    assert!(exists.stderr.contains(replace), "{}", exists.stderr);
+
+    let mut terminal = Terminal::start(&jitsi.command(&[&line[..], &["--force"]].concat()));
+    terminal.wait_for("AWS region");
+    terminal.type_in(END);
+    let ended = terminal.end();
+    assert!(ended.stderr.contains(&format!("run {replace} again")), "{}", ended.stderr);
+
+    let yes = Terminal::start(&jitsi.command(&[&line[..], &["--force", "--yes"]].concat())).end();
+    assert_eq!(yes.code, 1, "{}", yes.stderr);
+    for missing in ["--region: is missing", "--domain: is missing", "--certificate: is missing"] {
+        assert!(yes.stderr.contains(missing), "{}", yes.stderr);
+    }
 }
