@@ -223,6 +223,25 @@ pub(super) async fn by_id(cx: &Cx, id: &str) -> Result<Option<Image>> {
     Ok(images.first().map(|image| Image::read(cx, image)))
 }
 
+/// Whether the image that the configuration names, if it names one, exists and fits; asked before anything
+/// is written. Tells of an unproven one.
+pub(super) async fn check(cx: &Cx) -> Result<()> {
+    let Some(ImageChoice::Id(id)) = &cx.config.instance.image else { return Ok(()) };
+    let image = named(cx, id.as_str()).await?;
+    fits(cx, &image, &hardware(cx, cx.config.instance.instance_type.as_str()).await?)?;
+    image.tell_if_unproven(cx);
+    Ok(())
+}
+
+async fn named(cx: &Cx, id: &str) -> Result<Image> {
+    Ok(by_id(cx, id).await?.ok_or_else(|| {
+        Hinted::user(
+            format!("there is no image {id} in {}", cx.names.region()),
+            "set [instance] image in jitsi.toml to an image of this region, or remove it",
+        )
+    })?)
+}
+
 /// What would be chosen for a new instance, in words or as the id the configuration names.
 pub(super) fn described(cx: &Cx, architecture: Architecture) -> String {
     if let Some(ImageChoice::Id(id)) = &cx.config.instance.image {
@@ -239,25 +258,27 @@ pub(super) async fn resolve(cx: &Cx, current: Option<Image>) -> Result<Image> {
     let hardware = hardware(cx, kind).await?;
     let image = match (current, &cx.config.instance.image) {
         (Some(current), _) if current.suits(cx, hardware.architecture.aws()) => current,
-        (_, Some(ImageChoice::Id(id))) => by_id(cx, id.as_str()).await?.ok_or_else(|| {
-            Hinted::user(
-                format!("there is no image {id} in {}", cx.names.region()),
-                "set [instance] image in jitsi.toml to an image of this region, or remove it",
-            )
-        })?,
+        (_, Some(ImageChoice::Id(id))) => named(cx, id.as_str()).await?,
         _ => newest_published(cx, hardware.architecture).await?,
     };
-    if let Some((what, hint)) = image.refusal(kind, &hardware) {
+    fits(cx, &image, &hardware)?;
+    Ok(image)
+}
+
+/// Whether an instance as configured can be made from it.
+fn fits(cx: &Cx, image: &Image, hardware: &Hardware) -> Result<()> {
+    let instance = &cx.config.instance;
+    if let Some((what, hint)) = image.refusal(instance.instance_type.as_str(), hardware) {
         return Err(Hinted::user(what, hint).into());
     }
-    if i64::from(image.root_gib) > i64::from(cx.config.instance.disk_gib) {
+    if i64::from(image.root_gib) > i64::from(instance.disk_gib) {
         return Err(Hinted::user(
             format!("image {} needs a root volume of {} GiB", image.id, image.root_gib),
             format!("set [instance] disk_gib in jitsi.toml to {} or more", image.root_gib),
         )
         .into());
     }
-    Ok(image)
+    Ok(())
 }
 
 async fn newest_published(cx: &Cx, architecture: Architecture) -> Result<Image> {

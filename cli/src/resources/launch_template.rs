@@ -65,6 +65,10 @@ impl Resource for Template {
         all
     }
 
+    async fn check(&self, cx: &Cx) -> Result<()> {
+        image::check(cx).await
+    }
+
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
         let answer = cx
             .aws
@@ -75,12 +79,6 @@ impl Resource for Template {
             .await
             .doing("looking for our launch template")?;
         let Some(template) = answer.launch_templates().first() else {
-            // What will be made is told of before it is.
-            if let Some(ImageChoice::Id(id)) = &cx.config.instance.image
-                && let Some(image) = image::by_id(cx, id.as_str()).await?
-            {
-                image.tell_if_unproven(cx);
-            }
             return Ok(Vec::new());
         };
         let id = template.launch_template_id().unwrap_or_default();

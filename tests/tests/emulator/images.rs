@@ -109,6 +109,19 @@ async fn a_deployment_on_ubuntu_stays_there_until_debian_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_change_to_an_unproven_image_is_told_of_before_and_when_it_is_made() {
+    let (jitsi, _) = deployment("changed").await;
+    jitsi.succeed(&["setup", "iam"]);
+    jitsi.succeed(&["setup", "instances"]);
+    with_image(&jitsi, NOBLE);
+    for (line, code) in [(&["plan"][..], 3), (&["--yes", "setup", "instances"], 0)] {
+        let run = jitsi.run(line);
+        assert_eq!(run.code, code, "{}", run.stderr);
+        assert_eq!(run.stderr.matches(UNPROVEN).count(), 1, "{line:?}: {}", run.stderr);
+    }
+}
+
+#[tokio::test]
 async fn an_agent_that_cannot_start_is_refused_before_the_first_call() {
     let (jitsi, _) = deployment("agent").await;
     let run = |arguments: &[&str]| {

@@ -94,6 +94,11 @@ async fn what_aws_does_not_have_is_refused_before_the_first_write() {
             "[instance] type",
         ),
         (
+            wrong("[instance]\nimage = \"ami-0fffffffffffffff0\""),
+            "no image ami-0fffffffffffffff0",
+            "[instance] image",
+        ),
+        (
             wrong("[network]\nzones = [\"eu-central-1a\", \"eu-central-1x\"]"),
             "eu-central-1x",
             "zones",
@@ -158,6 +163,7 @@ async fn who_chose_an_endpoint_that_does_not_answer_is_told_so() {
         ("AWS_ENDPOINT_URL", refuses, refused),
         ("AWS_ENDPOINT_URL_STS", refuses, refused),
         ("AWS_ENDPOINT_URL", unknown.as_str(), "its name is not in the DNS"),
+        ("AWS_ENDPOINT_URL", "http://user:hunter2@127.0.0.1:9", refused),
         ("endpoint_url of the profile", refuses, refused),
     ] {
         let mut command = jitsi.command(&["plan"]);
@@ -172,6 +178,8 @@ async fn who_chose_an_endpoint_that_does_not_answer_is_told_so() {
             "{}",
             run.stderr
         );
+        let url = url.replace("user:hunter2@", "");
+        assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
         let hint =
             format!("hint: calls to AWS go to {url}, as {name} says: see what answers there");
         assert!(run.stderr.contains(&hint), "{}", run.stderr);
