@@ -1,6 +1,7 @@
 //! The way to the site: name look-up, TCP and TLS.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use futures_util::future::select_ok;
@@ -29,7 +30,7 @@ pub(crate) struct Way {
 impl Way {
     pub(crate) fn new(target: &Target) -> Result<Self, Failure> {
         let endpoint = target.connect.clone().unwrap_or_else(|| format!("{}:443", target.domain));
-        if endpoint.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        if !is_host_and_port(&endpoint) {
             return Err(Failure::Setup(format!("`{endpoint}` is not HOST:PORT")));
         }
         let server_name = ServerName::try_from(target.domain.clone())
@@ -58,16 +59,49 @@ impl Way {
     }
 
     async fn secure(&self, tcp: TcpStream, address: SocketAddr) -> Result<Connection, Failure> {
-        let failure = |e: std::io::Error| Failure::Tls { address, why: e.to_string() };
+        let failure = |e: io::Error| {
+            let why = e.to_string();
+            if speaks_no_tls(&e) {
+                Failure::NoTls { address, why }
+            } else {
+                Failure::Tls { address, why }
+            }
+        };
         // Small stanzas, each waiting for the answer to the one before.
         tcp.set_nodelay(true).map_err(failure)?;
         self.tls.connect(self.server_name.clone(), tcp).await.map(Box::new).map_err(failure)
     }
 }
 
+/// A name or an address, IPv6 in brackets, and a port.
+fn is_host_and_port(endpoint: &str) -> bool {
+    let Some((host, port)) = endpoint.rsplit_once(':') else { return false };
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let good = match in_brackets {
+        Some(host) => host.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let of_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            !host.is_empty() && host.chars().all(of_name)
+        }
+    };
+    good && port.bytes().all(|digit| digit.is_ascii_digit())
+        && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// Whether what answered was no TLS at all: another protocol, or nothing before the end.
+fn speaks_no_tls(error: &io::Error) -> bool {
+    let told = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
+    let cut = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
+    cut || matches!(told, Some(TlsError::InvalidMessage(_)))
+}
+
 async fn dial(address: SocketAddr) -> Result<(TcpStream, SocketAddr), Failure> {
     let tcp = TcpStream::connect(address).await;
-    tcp.map(|tcp| (tcp, address)).map_err(|e| Failure::Connect { address, why: e.to_string() })
+    tcp.map(|tcp| (tcp, address)).map_err(|e| {
+        // The system's number says nothing that its words do not.
+        let why = e.to_string().split(" (os error").next().unwrap_or_default().to_owned();
+        Failure::Connect { address, why }
+    })
 }
 
 fn client_config(tls: Tls) -> Result<ClientConfig, Failure> {
@@ -95,4 +129,34 @@ fn trusted_roots() -> Result<RootCertStore, Failure> {
         )));
     }
     Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_host_and_a_port() {
+        for good in
+            ["example.org:443", "127.0.0.1:8443", "[::1]:443", "jitsi-1.elb.amazonaws.com:443"]
+        {
+            assert!(is_host_and_port(good), "{good}");
+        }
+        for bad in [
+            ":443",
+            "http://x:443",
+            "a b:1",
+            "x",
+            "x:",
+            "x:0",
+            "x:+1",
+            "x:65536",
+            "::1:443",
+            "[x]:1",
+            "u:p@x:1",
+            "[]:1",
+        ] {
+            assert!(!is_host_and_port(bad), "{bad}");
+        }
+    }
 }

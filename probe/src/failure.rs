@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::report::StepName;
 use crate::target::Mapping;
 
+/// Who is silent where no connection comes about.
+pub(crate) const SITE: &str = "the site";
+
 /// Why no meeting could be held.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -35,6 +38,14 @@ pub enum Failure {
         /// With whom.
         address: SocketAddr,
         /// What went wrong, a bad certificate for one.
+        why: String,
+    },
+    /// What answers speaks no TLS.
+    #[error("{address} does not speak TLS: {why}")]
+    NoTls {
+        /// Who answered.
+        address: SocketAddr,
+        /// What went wrong.
         why: String,
     },
     /// The conference request was answered, but not with yes.
@@ -229,6 +240,16 @@ impl Failure {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Resolve { .. } => "the domain's record must point to the load balancer",
+            Self::Connect { .. } => {
+                "nothing listens at this address and port, or a firewall or security group on the way refuses"
+            }
+            Self::NoTls { .. } => {
+                "is this the port for HTTPS, 443? What listens there speaks something else, or hangs up"
+            }
+            Self::Silence { whom, .. } if whom == SITE => {
+                "a firewall or security group drops what is sent, or what listens there waits for something \
+                 other than TLS: is this the port for HTTPS, 443?"
+            }
             Self::Tls { .. } => {
                 "the certificate must name the domain, be valid today, and come from an authority \
                  this machine trusts"

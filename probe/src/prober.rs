@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 #[cfg(feature = "call")]
 use crate::call;
 use crate::connection::{Connection, Way};
-use crate::failure::Failure;
+use crate::failure::{Failure, SITE};
 use crate::media;
 use crate::offer::Offer;
 use crate::participant::Participant;
@@ -109,7 +109,7 @@ impl Meeting<'_> {
             })
             .await?;
         let (first, address) = course
-            .step(StepName::Connect, limits.connect, "the site", async {
+            .step(StepName::Connect, limits.connect, SITE, async {
                 let first = way.connect(&addresses).await?;
                 let address =
                     first.get_ref().0.peer_addr().map_err(|e| Failure::Setup(e.to_string()))?;

@@ -38,7 +38,9 @@ pub(super) async fn run(env: &Env, options: &args::Probe) -> Result<Exit> {
     let prober = Prober::new(target)
         .map_err(|failure| Hinted::user(failure.to_string(), "check --connect-to HOST:PORT"))?;
     let mut report = prober.hold_meeting(&mut Narrator { ui: env.ui.clone() }).await;
-    if report.failed_step == Some(StepName::Resolve) {
+    if report.failed_step == Some(StepName::Resolve) && options.connect_to.is_some() {
+        report.hint = Some("the host of --connect-to is unknown: check its spelling".to_owned());
+    } else if report.failed_step == Some(StepName::Resolve) {
         let address = address(env, &config).await;
         report.hint = Some(before_dns(&config, address.as_deref()));
     }

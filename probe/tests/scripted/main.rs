@@ -15,6 +15,7 @@ use meeting_probe::{
 
 use bridge::Broken;
 use server::{DOMAIN, Offer, Script, Site, ok, start};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 fn target(site: &Site) -> Target {
     let mut target = Target::new(DOMAIN);
@@ -443,8 +444,45 @@ async fn the_way_to_the_site_is_checked() {
     assert_eq!(report.failed_step, Some(StepName::Connect));
     assert!(report.reason.unwrap().contains("invalid peer certificate"));
 
-    target.connect = Some("no port".into());
-    assert!(matches!(Prober::new(target).err(), Some(Failure::Setup(_))));
+    for wrong in ["no port", ":443", "http://x:443", "a b:1"] {
+        target.connect = Some(wrong.into());
+        assert!(matches!(Prober::new(target.clone()).err(), Some(Failure::Setup(_))), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_https_is_told_from_a_bad_certificate() {
+    let hint = |connect: std::net::SocketAddr, limit: Duration| async move {
+        let mut target = Target::new(DOMAIN);
+        target.connect = Some(connect.to_string());
+        target.limits.connect = limit;
+        let report = Prober::new(target).unwrap().hold_meeting(&mut ()).await;
+        assert_eq!(report.failed_step, Some(StepName::Connect));
+        format!("{}; {}", report.reason.unwrap(), report.hint.unwrap_or_default())
+    };
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let told = hint(closed, Duration::from_mins(1)).await;
+    assert!(told.contains("refused; nothing listens"), "{told}");
+
+    // The system takes the connection, and nobody ever reads.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let told = hint(silent.local_addr().unwrap(), ms(50)).await;
+    assert!(told.contains("other than TLS"), "{told}");
+
+    for (answer, words) in
+        [("HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"), ("", "hangs up")]
+    {
+        let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = plain.local_addr().unwrap();
+        let serve = async {
+            let (mut stream, _) = plain.accept().await.unwrap();
+            let mut heard = [0; 4_096];
+            let _some = stream.read(&mut heard).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let (told, ()) = tokio::join!(hint(address, Duration::from_mins(1)), serve);
+        assert!(told.contains(words) && !told.contains("certificate"), "{told}");
+    }
 }
 
 fn ms(milliseconds: u64) -> Duration {
