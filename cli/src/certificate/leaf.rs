@@ -26,7 +26,7 @@ pub(super) fn check(
 ) -> Vec<String> {
     let names = host_names(leaf);
     if let Some(domain) = domain {
-        check_names(&names, domain, findings);
+        check_names(&names, has_names(leaf), domain, findings);
     }
     check_dates(leaf, "", File::Certificate, now, findings);
     if let Err(reason) = algorithm(leaf) {
@@ -67,14 +67,25 @@ fn host_names(leaf: &X509Certificate<'_>) -> Vec<String> {
         .collect()
 }
 
+/// Whether it has subject alternative names of any kind: host names, IP addresses, mail addresses.
+fn has_names(leaf: &X509Certificate<'_>) -> bool {
+    let extension = leaf.subject_alternative_name().ok().flatten();
+    extension.is_some_and(|extension| !extension.value.general_names.is_empty())
+}
+
 /// Longest list of names repeated in a message.
 const NAMES_SHOWN: usize = 5;
 
-fn check_names(names: &[String], domain: &Domain, findings: &mut Findings<'_>) {
+fn check_names(names: &[String], has_others: bool, domain: &Domain, findings: &mut Findings<'_>) {
     if names.iter().any(|name| covers(name, domain)) {
         return;
     }
-    let reason = if names.is_empty() {
+    let reason = if names.is_empty() && has_others {
+        format!(
+            "does not cover {domain}: its subject alternative names are no host names, but IP addresses \
+             or the like"
+        )
+    } else if names.is_empty() {
         format!(
             "does not cover {domain}: it has no subject alternative names, the only ones browsers \
              look at"
