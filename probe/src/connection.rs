@@ -77,12 +77,11 @@ impl Way {
 fn is_host_and_port(endpoint: &str) -> bool {
     let Some((host, port)) = endpoint.rsplit_once(':') else { return false };
     let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let good = match in_brackets {
-        Some(host) => host.parse::<Ipv6Addr>().is_ok(),
-        None => {
-            let of_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            !host.is_empty() && host.chars().all(of_name)
-        }
+    let good = if let Some(host) = in_brackets {
+        host.parse::<Ipv6Addr>().is_ok()
+    } else {
+        let of_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        !host.is_empty() && host.chars().all(of_name)
     };
     good && port.bytes().all(|digit| digit.is_ascii_digit())
         && port.parse::<u16>().is_ok_and(|port| port > 0)

@@ -82,7 +82,8 @@ fn no_time() -> String {
 fn written(length: Duration) -> String {
     let seconds = length.as_secs();
     let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
-    let (size, unit) = units.into_iter().find(|(size, _)| seconds % size == 0).unwrap_or((1, "s"));
+    let (size, unit) =
+        units.into_iter().find(|(size, _)| seconds.is_multiple_of(*size)).unwrap_or((1, "s"));
     format!("{}{unit}", seconds / size)
 }
 
