@@ -17,7 +17,7 @@ use crate::{
     engine::{self, Doomed, Key, Stage, Summary, Survey},
     error::{Hinted, Interrupted},
     invocation::{as_admin, command, with_other_profile},
-    lease::Lease,
+    lease::{Held, Lease},
     leftovers,
     ui::{counted, elapsed, table},
 };
@@ -54,13 +54,14 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
         return nothing(env, options, &session, stages).await;
     }
     if !doomed.is_empty() {
-        confirm(env, options, &session, &doomed, &borrowed)?;
+        show(env, &session, &doomed, &borrowed);
+        confirm(env, options, &session, &doomed)?;
     }
     let start = Instant::now();
     let mut summary = Summary::default();
     if !doomed.is_empty() {
         let mut lease = None;
-        let result = Box::pin(tear_down(env, options, &session, role, &mut lease)).await;
+        let result = Box::pin(tear_down(env, options, &session, role, &doomed, &mut lease)).await;
         summary = writing::end(env, lease, result).await?;
         // Empty as soon as the lease is given back.
         let bucket = writing::bucket(&session);
@@ -141,23 +142,37 @@ fn words(options: &args::Delete) -> String {
     format!("setup delete{}", flags.collect::<String>())
 }
 
-/// Deletes all but the lease's own bucket, under the lease, which is left in `lease`.
+/// Deletes all that was `shown` but the lease's own bucket, under the lease, which is left in `lease`. What
+/// has come since must be agreed to as well.
 async fn tear_down(
     env: &Env,
     options: &args::Delete,
     session: &Session,
     role: Role,
+    shown: &[Doomed],
     lease: &mut Option<Lease>,
 ) -> Result<Summary> {
-    writing::prepare(session, role).await?;
-    let taken = writing::begin(env, session, role, "setup delete").await?;
+    let made = writing::prepare(session, role).await?;
+    let taken = writing::begin(env, session, role, "setup delete", made.created > 0).await?;
     taken.gate(&session.cx.aws);
+    let after = taken.after().map(Held::told);
     *lease = Some(taken);
     let stages = stages(role);
     // Somebody may have worked on it since it was shown.
     let mut doomed = engine::inventory(&session.catalog, stages, &session.cx).await?;
-    foreign::refuse_occupied(session, &doomed).await?;
     doomed.retain(|doomed| doomed.key != Key::LeaseBucket);
+    let is_new = |one: &&Doomed| !shown.iter().any(|shown| shown.is(one));
+    let new: Vec<&Doomed> = doomed.iter().filter(is_new).collect();
+    let asked = env.global.yes.is_none() && env.ui.can_ask();
+    if !asked && (after.is_some() || !new.is_empty()) {
+        return Err(came_between(options, session, after, &new).into());
+    }
+    foreign::refuse_occupied(session, &doomed).await?;
+    if !new.is_empty() {
+        env.ui.say("Meanwhile somebody has made more. This is what there is now:");
+        show(env, session, &doomed, &[]);
+        confirm(env, options, session, &doomed)?;
+    }
     let summary = engine::delete(&session.catalog, &doomed, &session.cx).await;
     let summary = summary.map_err(|error| unfinished(session, error, &words(options)))?;
     if stages.contains(&Stage::Instances) {
@@ -171,14 +186,31 @@ fn stages(role: Role) -> &'static [Stage] {
     if role == Role::Deployer { &Stage::ALL[1..] } else { &Stage::ALL[..] }
 }
 
-/// Shows what will go, and asks for the deployment's name.
-fn confirm(
-    env: &Env,
+/// The error for a list that nobody has seen: `after` whose run it has become another, and what is `new`.
+fn came_between(
     options: &args::Delete,
     session: &Session,
-    doomed: &[Doomed],
-    borrowed: &[String],
-) -> Result<()> {
+    after: Option<String>,
+    new: &[&Doomed],
+) -> Hinted {
+    let what = match after {
+        Some(who) => format!("{who} was at work meanwhile; nothing was deleted"),
+        None => "somebody has made more meanwhile; nothing was deleted".to_owned(),
+    };
+    let lines = new.iter().map(|Doomed { key, name, found }| {
+        format!("{} `{name}` ({}) was not there before", key.title(), found.id)
+    });
+    let again = format!("{} --yes={}", words(options), session.cx.names.deployment());
+    let hint = format!(
+        "see what there is now with `{}`; if all of it is to be deleted: `{}`",
+        command("plan"),
+        command(&again)
+    );
+    Hinted::user(what, hint).with(lines)
+}
+
+/// Shows what will go.
+fn show(env: &Env, session: &Session, doomed: &[Doomed], borrowed: &[String]) {
     let names = &session.cx.names;
     let (deployment, region) = (names.deployment(), names.region());
     env.ui.say(&format!(
@@ -204,9 +236,13 @@ fn confirm(
         let borrowed = borrowed.join(", ");
         env.ui.say(&format!("Not deleted, because {belong} to the account: {borrowed}"));
     }
+}
+
+/// Asks for the deployment's name.
+fn confirm(env: &Env, options: &args::Delete, session: &Session, doomed: &[Doomed]) -> Result<()> {
     let count = counted(doomed.len(), "resource");
     let question = Question {
-        deployment,
+        deployment: session.cx.names.deployment(),
         before: format!("{count}. "),
         unasked: format!("{count} would be deleted, and there is nobody to ask"),
         untouched: "nothing was deleted",

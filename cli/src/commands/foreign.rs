@@ -72,7 +72,7 @@ pub(super) async fn refuse_occupied(session: &Session, doomed: &[Doomed]) -> Res
     let mut lines = Vec::new();
     for (Doomed { key, name, .. }, mut occupants) in occupied {
         let more = occupants.len().saturating_sub(NAMED);
-        lines.push(format!("{} `{name}` holds:", key.title()));
+        lines.push(format!("{} `{name}`:", key.title()));
         occupants.truncate(NAMED);
         lines.extend(occupants.into_iter().map(|occupant| format!("  {occupant}")));
         if more > 0 {
@@ -80,8 +80,8 @@ pub(super) async fn refuse_occupied(session: &Session, doomed: &[Doomed]) -> Res
         }
     }
     Err(Hinted::user(
-        "somebody else has put something into what would be deleted; nothing was deleted",
-        format!("move or delete that, then run `{}` again", command("setup delete")),
+        "what would be deleted has something of somebody else's in it or depending on it; nothing was deleted",
+        format!("move, detach or delete that, then run `{}` again", command("setup delete")),
     )
     .with(lines)
     .into())

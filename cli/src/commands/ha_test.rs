@@ -58,7 +58,7 @@ pub(super) async fn run(env: &Env, options: &args::HaTest) -> Result<Exit> {
         Event::Waiting(what) => ui.watching(&what),
     };
     // Not gated by it: what was harmed must be taken back, whosever turn it is.
-    let lease = writing::begin(env, &session, Role::Deployer, "ha-test").await?;
+    let lease = writing::begin(env, &session, Role::Deployer, "ha-test", false).await?;
     let result = Box::pin(ha_test::run(&session.cx, &deployment, plan, ways, tell)).await;
     let (report, ended) = writing::end(env, Some(lease), result).await?;
     files::write(&report, &page).await?;

@@ -27,7 +27,7 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     confirm(env, &session, &shown)?;
-    let lease = writing::begin(env, &session, Role::Deployer, "setup repair").await?;
+    let lease = writing::begin(env, &session, Role::Deployer, "setup repair", false).await?;
     lease.gate(&session.cx.aws);
     let result = Box::pin(delete(&session, &shown)).await;
     let summary = writing::end(env, Some(lease), result).await?;

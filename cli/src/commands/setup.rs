@@ -124,7 +124,8 @@ impl Work<'_> {
             }
             made = writing::prepare(session, role).await?;
         }
-        Ok((made, writing::begin(env, session, role, words).await?))
+        let lease = writing::begin(env, session, role, words, made.created > 0).await?;
+        Ok((made, lease))
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     engine::{self, Entry, Key, Stage, Summary},
     error::{Hinted, Interrupted},
-    invocation::command,
+    invocation::{as_admin, command},
     lease::{self, Held, Lease, Told},
 };
 
@@ -30,14 +30,39 @@ pub(super) fn bucket(session: &Session) -> &[Entry] {
 
 /// Makes what the lease is kept in; only an administrator may.
 pub(super) async fn prepare(session: &Session, role: Role) -> Result<Summary> {
-    match role {
-        Role::Admin => engine::apply_one(&session.catalog, &Key::LeaseBucket, &session.cx).await,
-        Role::Deployer => Ok(Summary::default()),
+    if role == Role::Deployer {
+        return Ok(Summary::default());
+    }
+    match engine::apply_one(&session.catalog, &Key::LeaseBucket, &session.cx).await {
+        Err(error) if error.is::<Interrupted>() => {
+            Err(stopped(session, is_prepared(session).await.unwrap_or(true)))
+        }
+        made => made,
     }
 }
 
-/// Takes the lease for the command of these `words`, or says who has it.
-pub(super) async fn begin(env: &Env, session: &Session, role: Role, words: &str) -> Result<Lease> {
+/// The error for a run that was stopped before it had the lease. `bucket`: whether its bucket may be new.
+fn stopped(session: &Session, bucket: bool) -> anyhow::Error {
+    if !bucket {
+        return Hinted::stopped("stopped on request; nothing was changed", "").into();
+    }
+    let name = session.cx.names.lease_bucket();
+    Hinted::stopped(
+        format!("stopped on request; the bucket `{name}`, which tells who is at work, is there; nothing else was changed"),
+        format!("the next run uses it; if there is to be none: `{}`", as_admin("setup delete")),
+    )
+    .into()
+}
+
+/// Takes the lease for the command of these `words`, or says who has it. `new`: whether this run
+/// has made the lease's bucket.
+pub(super) async fn begin(
+    env: &Env,
+    session: &Session,
+    role: Role,
+    words: &str,
+    new: bool,
+) -> Result<Lease> {
     let said = Cell::new(false);
     let tell = |told: Told<'_>| match told {
         Told::Waiting(what) if said.replace(true) => env.ui.watching(what),
@@ -48,7 +73,7 @@ pub(super) async fn begin(env: &Env, session: &Session, role: Role, words: &str)
     taken.map_err(|error| {
         let error = session.explain(error, words);
         if error.is::<Interrupted>() {
-            return Hinted::stopped("stopped on request; nothing was changed", "").into();
+            return stopped(session, new);
         }
         error
     })

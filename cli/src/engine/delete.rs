@@ -28,6 +28,13 @@ pub struct Doomed {
     pub found: Found,
 }
 
+impl Doomed {
+    /// Whether both are the same thing.
+    pub fn is(&self, other: &Self) -> bool {
+        self.key == other.key && self.found.id == other.found.id
+    }
+}
+
 /// All that exists under our names.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {

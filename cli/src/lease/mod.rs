@@ -123,6 +123,7 @@ pub enum Told<'a> {
 #[derive(Debug)]
 pub struct Lease {
     shared: Arc<Shared>,
+    after: Option<Held>,
     renewing: JoinHandle<()>,
 }
 
@@ -145,7 +146,8 @@ impl Shared {
 
 impl Lease {
     /// Takes it as soon as it is free or over. Somebody else's is watched until it is plain whether they
-    /// still work, which takes no longer than [`LIFE`]: then they are named, and this fails.
+    /// still work, which takes no longer than [`LIFE`]: then they are named, and this fails. Whoever takes it
+    /// meanwhile is plainly at work.
     /// `told` hears what is being waited for; `bucket_is_there`: whether a bucket that S3 does not know is
     /// only new.
     pub async fn take(
@@ -158,6 +160,7 @@ impl Lease {
         let store = Store::new(&cx.aws, &cx.names);
         let mut record = Record::new(arn, command);
         let mut watched: Option<Held> = None;
+        let mut after = None;
         let mut failures = 0;
         let start = Instant::now();
         // When the last writing began: it holds from then on at the earliest.
@@ -176,6 +179,7 @@ impl Lease {
                     Ok(Some(held.etag))
                 }
                 Seen::Free(time) => {
+                    after.clone_from(&watched);
                     record.since = time;
                     let create = || {
                         now();
@@ -194,19 +198,19 @@ impl Lease {
                     patiently(cx, &Key::LeaseBucket, replace).await
                 }
                 Seen::Held(held) => {
-                    if watched.as_ref().is_some_and(|before| renewed(before, &held)) {
+                    if watched.as_ref().is_some_and(|before| goes_on(before, &held)) {
                         return Err(taken(&held));
                     }
                     told(Told::Waiting(&waiting(&held)));
-                    if watched.as_ref().is_none_or(|before| before.etag != held.etag) {
-                        watched = Some(held);
-                    }
+                    watched = Some(held);
                     cx.pause(LOOK).await?;
                     continue;
                 }
             };
             match written {
-                Ok(Some(etag)) => return Ok(Self::keep(store, record, etag, began.get())),
+                Ok(Some(etag)) => {
+                    return Ok(Self::keep(store, record, etag, began.get(), after));
+                }
                 Ok(None) => {} // somebody was quicker
                 Err(error) if failures + 1 < ATTEMPTS && is_unknown(&error) => failures += 1,
                 Err(error) => return Err(error),
@@ -214,7 +218,13 @@ impl Lease {
         }
     }
 
-    fn keep(store: Store, record: Record, etag: String, began: Moment) -> Self {
+    fn keep(
+        store: Store,
+        record: Record,
+        etag: String,
+        began: Moment,
+        after: Option<Held>,
+    ) -> Self {
         let turn = Turn::default();
         turn.ours(began, VALID);
         let shared = Arc::new(Shared {
@@ -224,7 +234,12 @@ impl Lease {
             mine: Mutex::new((record, etag)),
         });
         let renewing = tokio::spawn(renew(Arc::clone(&shared)));
-        Self { shared, renewing }
+        Self { shared, after, renewing }
+    }
+
+    /// Whose run was waited for, and came to its end meanwhile.
+    pub fn after(&self) -> Option<&Held> {
+        self.after.as_ref()
     }
 
     /// Lets these clients write only as long as it holds.
@@ -361,10 +376,9 @@ fn lost_to(held: &Held) -> String {
     }
 }
 
-/// Whether who had it before has renewed it since: then they are at work.
-fn renewed(before: &Held, now: &Held) -> bool {
-    let run = |held: &Held| held.record.as_ref().map(|record| record.run.clone());
-    run(before) == run(now) && before.etag != now.etag && now.ended_by().is_none()
+/// Whether it was renewed, or taken by another run, since: then somebody is at work.
+fn goes_on(before: &Held, now: &Held) -> bool {
+    before.etag != now.etag && now.ended_by().is_none()
 }
 
 fn is_unknown(error: &anyhow::Error) -> bool {

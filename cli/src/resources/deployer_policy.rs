@@ -68,6 +68,7 @@ impl Resource for DeployerPolicy {
                 "iam:CreatePolicyVersion",
                 "iam:DeletePolicy",
                 "iam:DeletePolicyVersion",
+                "iam:ListEntitiesForPolicy",
                 "iam:ListPolicyVersions",
                 "iam:TagPolicy",
             ])
@@ -138,13 +139,32 @@ impl Resource for DeployerPolicy {
         Ok(())
     }
 
+    /// IAM deletes no policy that is attached to anything, or bounds it (`DeletePolicy`).
+    async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
+        let doing = format!("listing what IAM policy `{}` is attached to", self.name(cx));
+        let mut pages =
+            cx.aws.iam.list_entities_for_policy().policy_arn(&found.id).into_paginator().send();
+        let mut all = Vec::new();
+        while let Some(page) = pages.next().await {
+            let Some(page) = page.unless(ABSENT, &doing)? else { break };
+            let users = page.policy_users().iter().filter_map(|user| user.user_name());
+            let users = users.filter(|user| *user != cx.names.deployer_user());
+            all.extend(users.map(|user| format!("the IAM user `{user}`")));
+            let roles = page.policy_roles().iter().filter_map(|role| role.role_name());
+            all.extend(roles.map(|role| format!("the IAM role `{role}`")));
+            let groups = page.policy_groups().iter().filter_map(|group| group.group_name());
+            all.extend(groups.map(|group| format!("the IAM group `{group}`")));
+        }
+        Ok(all)
+    }
+
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
         for version in self.versions(cx).await? {
             if !version.is_default_version() {
                 self.delete_version(cx, &version).await?;
             }
         }
-        // Attached to anything but our own user, which is gone by now, it stays, and AWS says so.
+        // Our own user is gone by now.
         settled(cx, &self.key(), || async {
             let answer = cx.aws.iam.delete_policy().policy_arn(&found.id).send().await;
             answer.unless(ABSENT, format!("deleting IAM policy `{}`", self.name(cx)))

@@ -221,6 +221,15 @@ impl Resource for EventRule {
         Ok(())
     }
 
+    async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
+        let call = cx.aws.eventbridge.list_targets_by_rule().rule(&found.id);
+        let doing = format!("listing the targets of EventBridge rule `{}`", found.id);
+        let answer = call.send().await.unless(&NOT_FOUND, doing)?;
+        let targets = answer.and_then(|answer| answer.targets).unwrap_or_default().into_iter();
+        let others = targets.filter(|target| target.id() != TARGET_ID);
+        Ok(others.map(|target| format!("the target `{}`, {}", target.id(), target.arn())).collect())
+    }
+
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
         let name = &found.id;
         let events = &cx.aws.eventbridge;

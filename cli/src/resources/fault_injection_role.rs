@@ -52,6 +52,10 @@ impl Resource for ExperimentRole {
         role(&cx.names).update(cx, found).await
     }
 
+    async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
+        role(&cx.names).occupants(cx, found).await
+    }
+
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
         role(&cx.names).delete(cx, found).await
     }

@@ -51,6 +51,10 @@ impl Resource for Role {
         role(cx).update(cx, found).await
     }
 
+    async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
+        role(cx).occupants(cx, found).await
+    }
+
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
         role(cx).delete(cx, found).await
     }

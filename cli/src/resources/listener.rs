@@ -49,7 +49,11 @@ impl Resource for Listener {
             [names.arn("elasticloadbalancing", &path)]
         };
         vec![
-            Permission::read(&["elasticloadbalancing:DescribeListeners"]),
+            Permission::read(&[
+                "elasticloadbalancing:DescribeListenerCertificates",
+                "elasticloadbalancing:DescribeListeners",
+                "elasticloadbalancing:DescribeRules",
+            ]),
             // Whether it may be made is asked of the load balancer, whether it may be tagged of
             // the listener (Service Authorization Reference, "Elastic Load Balancing V2").
             Permission::write(&["elasticloadbalancing:CreateListener"])
@@ -125,6 +129,29 @@ impl Resource for Listener {
         Ok(())
     }
 
+    /// Rules and further certificates go with their listener (`DeleteListener`); each has one default of both.
+    async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
+        let doing = format!("looking what listener `{}` has besides", self.name(cx));
+        let elbv2 = &cx.aws.elbv2;
+        let rules = elbv2.describe_rules().listener_arn(&found.id).into_paginator().items().send();
+        let rules = rules.try_collect().await.unless(&["ListenerNotFound"], &doing)?;
+        let rules = rules.unwrap_or_default().into_iter();
+        let rules = rules.filter(|rule| rule.is_default() != Some(true));
+        let mut all: Vec<String> =
+            rules.filter_map(|rule| rule.rule_arn().map(|arn| format!("the rule {arn}"))).collect();
+        if *self == Self::Https {
+            let pages = elbv2.describe_listener_certificates().listener_arn(&found.id);
+            let pages = pages.into_paginator().items().send();
+            let further = pages.try_collect().await.unless(&["ListenerNotFound"], &doing)?;
+            let further = further.unwrap_or_default().into_iter();
+            let further = further.filter(|one| one.is_default() != Some(true));
+            all.extend(further.filter_map(|one| {
+                one.certificate_arn().map(|arn| format!("the certificate {arn}"))
+            }));
+        }
+        Ok(all)
+    }
+
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
         cx.aws
             .elbv2
@@ -138,7 +165,7 @@ impl Resource for Listener {
 }
 
 impl Listener {
-    fn port(self) -> i32 {
+    pub(super) fn port(self) -> i32 {
         match self {
             Self::Https => 443,
             Self::Http => 80,

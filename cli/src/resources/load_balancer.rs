@@ -12,6 +12,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 use super::{
     ec2::filter,
     elbv2::{describe, dimension, once, owner},
+    listener::Listener,
 };
 use crate::{
     aws::Answer,
@@ -159,6 +160,20 @@ impl Resource for Alb {
             set_attributes(cx, &found.id).await?;
         }
         Ok(())
+    }
+
+    /// All its listeners go with a load balancer (`DeleteLoadBalancer`); two are ours.
+    async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
+        let pages = cx.aws.elbv2.describe_listeners().load_balancer_arn(&found.id);
+        let listeners = pages.into_paginator().items().send().try_collect().await;
+        let listeners =
+            listeners.unless(&NOT_FOUND, "listing what our load balancer listens on")?;
+        let ours = [Listener::Https.port(), Listener::Http.port()];
+        let others = listeners.unwrap_or_default().into_iter().filter_map(|listener| {
+            let port = listener.port().filter(|port| !ours.contains(port))?;
+            Some(format!("the listener on port {port}, {}", listener.listener_arn()?))
+        });
+        Ok(others.collect())
     }
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {

@@ -40,6 +40,7 @@ pub(super) fn permissions(names: &Names) -> Vec<Permission> {
             "iam:DeleteRolePolicy",
             "iam:DetachRolePolicy",
             "iam:ListAttachedRolePolicies",
+            "iam:ListInstanceProfilesForRole",
             "iam:ListRolePolicies",
             "iam:PutRolePolicy",
             "iam:TagRole",
@@ -98,6 +99,18 @@ impl Role {
             self.put_permissions(cx).await?;
         }
         Ok(())
+    }
+
+    /// IAM deletes no role that is in an instance profile (`DeleteRole`); only that of the same name is ours.
+    pub(super) async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
+        let role = &found.id;
+        let pages = cx.aws.iam.list_instance_profiles_for_role().role_name(role).into_paginator();
+        let profiles = pages.items().send().try_collect().await;
+        let doing = format!("listing the instance profiles that IAM role `{role}` is in");
+        let profiles = profiles.unless(ABSENT, doing)?.unwrap_or_default().into_iter();
+        let others =
+            profiles.filter(|profile| profile.instance_profile_name() != cx.names.instance_role());
+        Ok(others.map(|profile| format!("the instance profile {}", profile.arn())).collect())
     }
 
     pub(super) async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {

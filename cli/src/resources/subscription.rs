@@ -152,22 +152,32 @@ impl Resource for FormerSubscribers {
     }
 }
 
-/// The topic's e-mail subscriptions. Those of other protocols are the operator's own; one that was
-/// cancelled is listed as `Deleted` for a while.
+/// The topic's e-mail subscriptions.
 async fn subscriptions(cx: &Cx) -> Result<Vec<types::Subscription>> {
     let Some(topic) = cx.id(&Key::Topic) else { return Ok(Vec::new()) };
-    let mut pages =
-        cx.aws.sns.list_subscriptions_by_topic().topic_arn(topic).into_paginator().items().send();
-    let mut all = Vec::new();
-    while let Some(subscription) = pages.next().await {
-        let subscription = subscription.unless(&["NotFound"], "listing who gets mail")?;
-        let Some(subscription) = subscription else { break };
-        if subscription.protocol() == Some(PROTOCOL)
-            && subscription.subscription_arn() != Some("Deleted")
-        {
-            all.push(subscription);
-        }
-    }
+    let mut all = listed(cx, &topic).await?;
+    all.retain(|subscription| subscription.protocol() == Some(PROTOCOL));
+    Ok(all)
+}
+
+/// A line for each subscription of another protocol: those are the operator's own.
+pub(super) async fn of_others(cx: &Cx, topic: &str) -> Result<Vec<String>> {
+    let all = listed(cx, topic).await?.into_iter();
+    let others = all.filter(|subscription| subscription.protocol() != Some(PROTOCOL));
+    Ok(others
+        .map(|subscription| {
+            let to = subscription.endpoint().unwrap_or("an endpoint unknown");
+            format!("the {} subscription of {to}", subscription.protocol().unwrap_or("other"))
+        })
+        .collect())
+}
+
+/// Who is subscribed to the topic. One that was cancelled is listed as `Deleted` for a while.
+async fn listed(cx: &Cx, topic: &str) -> Result<Vec<types::Subscription>> {
+    let pages = cx.aws.sns.list_subscriptions_by_topic().topic_arn(topic).into_paginator();
+    let all = pages.items().send().try_collect().await;
+    let mut all = all.unless(&["NotFound"], "listing who gets mail")?.unwrap_or_default();
+    all.retain(|subscription| subscription.subscription_arn() != Some("Deleted"));
     Ok(all)
 }
 

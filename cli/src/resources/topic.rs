@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_sns::types::Tag;
 
+use super::subscription;
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -70,6 +71,10 @@ impl Resource for MailTopic {
 
     async fn update(&self, _: &Cx, _: &Found) -> Result<()> {
         Ok(()) // nothing of it can differ
+    }
+
+    async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
+        subscription::of_others(cx, &found.id).await
     }
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {

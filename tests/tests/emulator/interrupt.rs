@@ -4,7 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     process::{Child, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     thread,
 };
 
@@ -18,10 +18,26 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
+use tokio::runtime::Handle;
+
+use crate::operators::write_lease;
 
 /// Passes everything on to `account`'s endpoint; a request that contains `mark` sends the process
 /// its signal first. The address to use instead.
 fn relay(account: &Account, mark: &'static [u8], process: Arc<Mutex<Option<Pid>>>) -> String {
+    before(account, mark, move || {
+        if let Some(pid) = process.lock().unwrap().take() {
+            kill(pid, Signal::SIGINT).unwrap();
+        }
+    })
+}
+
+/// As [`relay`]; does this before each request that contains `mark` instead.
+fn before(
+    account: &Account,
+    mark: &'static [u8],
+    act: impl Fn() + Clone + Send + 'static,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let upstream = account.endpoint.trim_start_matches("http://").to_owned();
@@ -31,13 +47,11 @@ fn relay(account: &Account, mark: &'static [u8], process: Arc<Mutex<Option<Pid>>
             let client = client.unwrap();
             let answers = (server.try_clone().unwrap(), client.try_clone().unwrap());
             thread::spawn(move || pass(answers.0, answers.1, |_| ()));
-            let process = Arc::clone(&process);
+            let act = act.clone();
             thread::spawn(move || {
                 pass(client, server, |sent| {
-                    if sent.windows(mark.len()).any(|window| window == mark)
-                        && let Some(pid) = process.lock().unwrap().take()
-                    {
-                        kill(pid, Signal::SIGINT).unwrap();
+                    if sent.windows(mark.len()).any(|window| window == mark) {
+                        act();
                     }
                 });
             });
@@ -151,4 +165,40 @@ async fn a_wait_for_the_certificate_tells_the_record_also_when_it_is_interrupted
             );
         }
     }
+}
+
+/// The bucket of the lease is made before anything else: whoever stops a run that waits in it is not told that
+/// nothing was changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interruption_before_the_first_stage_tells_of_the_bucket() {
+    let account = Emulator::shared().account().await;
+    let jitsi = Arc::new(Deployment::new(account.clone(), "jitsi"));
+    // Somebody else begins as soon as the bucket is there.
+    let (handle, other) = (Handle::current(), Arc::clone(&jitsi));
+    let begun = Arc::new(Once::new());
+    let endpoint = before(&account, b"-lease/lease", move || {
+        begun.call_once(|| handle.block_on(write_lease(&other, "carol", 0)));
+    });
+    let mut child = jitsi
+        .command(&["setup", "all", "--json", "--verbose"])
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("at most whether this goes on") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "{:?}", child.wait_with_output());
+    }
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    stderr.read_to_string(&mut line).unwrap();
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 130, "{run:?}");
+    run.assert_published();
+    let bucket = format!("jitsi-{}-eu-central-1-lease", account.id);
+    let what = run.document()["result"]["what"].to_string();
+    assert!(what.contains(&bucket) && what.contains("nothing else was changed"), "{what}");
+    assert!(run.stdout.contains("jitsi-aws setup delete"), "{}", run.stdout);
 }

@@ -29,14 +29,19 @@ use crate::held;
 const LATER: Duration = Duration::from_secs(100);
 
 /// `jitsi-aws` as this person, through this endpoint.
-fn command(jitsi: &Deployment, who: &str, endpoint: &str, arguments: &[&str]) -> Command {
+pub(crate) fn command(
+    jitsi: &Deployment,
+    who: &str,
+    endpoint: &str,
+    arguments: &[&str],
+) -> Command {
     let mut command = jitsi.command(&[arguments, &["--json", "--verbose"]].concat());
     command.env("USER", who).env("AWS_ENDPOINT_URL", endpoint);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-async fn ended(child: Child) -> Run {
+pub(crate) async fn ended(child: Child) -> Run {
     tokio::task::spawn_blocking(move || child.wait_with_output().unwrap().into()).await.unwrap()
 }
 
@@ -161,23 +166,32 @@ async fn who_was_killed_is_followed_by_the_next_once_the_lease_is_over() {
     }
 }
 
-/// The lease as somebody else's run would have written it.
-async fn write_lease(jitsi: &Deployment, renewals: u64) {
+fn s3(jitsi: &Deployment) -> aws_sdk_s3::Client {
     let sdk = jitsi.account.sdk();
-    let s3 = aws_sdk_s3::Client::from_conf(
+    aws_sdk_s3::Client::from_conf(
         aws_sdk_s3::config::Builder::from(&sdk).force_path_style(true).build(),
-    );
+    )
+}
+
+/// The lease as somebody else's run would have written it.
+pub(crate) async fn write_lease(jitsi: &Deployment, who: &str, renewals: u64) {
     let lease = json!({
-        "run": "0123456789abcdef", "who": "carol@lab", "arn": "arn:aws:iam::1:user/carol",
+        "run": format!("of {who}"), "who": format!("{who}@lab"), "arn": format!("arn:aws:iam::1:user/{who}"),
         "command": "setup lb", "since": "2026-01-31T12:00:00Z", "seconds": 90, "renewals": renewals,
     });
-    s3.put_object()
+    s3(jitsi)
+        .put_object()
         .bucket(bucket(jitsi))
         .key("lease")
         .body(ByteStream::from(lease.to_string().into_bytes()))
         .send()
         .await
         .unwrap();
+}
+
+/// Gives back whoever's lease it is.
+pub(crate) async fn free_lease(jitsi: &Deployment) {
+    s3(jitsi).delete_object().bucket(bucket(jitsi)).key("lease").send().await.unwrap();
 }
 
 fn bucket(jitsi: &Deployment) -> String {
@@ -189,7 +203,7 @@ async fn who_is_at_work_is_told_to_everybody_else() {
     let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
     jitsi.succeed(&["setup", "iam"]);
     assert_eq!(at_work(&jitsi), Value::Null);
-    write_lease(&jitsi, 0).await;
+    write_lease(&jitsi, "carol", 0).await;
     assert_eq!(at_work(&jitsi)["who"], "carol@lab");
     let plan = jitsi.run(&["plan"]);
     assert_eq!(plan.code, 3, "a plan takes no lease: {}", plan.stderr);
@@ -203,7 +217,7 @@ async fn who_is_at_work_is_told_to_everybody_else() {
             line.clear();
             assert!(stderr.read_line(&mut line).unwrap() > 0, "{:?}", child.wait_with_output());
         }
-        write_lease(&jitsi, 1).await;
+        write_lease(&jitsi, "carol", 1).await;
         let mut rest = String::new();
         stderr.read_to_string(&mut rest).unwrap();
         let run = ended(child).await;
@@ -213,7 +227,7 @@ async fn who_is_at_work_is_told_to_everybody_else() {
         assert!(run.stdout.contains("jitsi-aws setup unlock"), "{}", run.stdout);
         let rest = Run { stderr: rest, ..run };
         assert_eq!(rest.writes(), [], "nothing is changed");
-        write_lease(&jitsi, 0).await;
+        write_lease(&jitsi, "carol", 0).await;
     }
 
     // What nobody renews is over one day, and then goes without a wait.

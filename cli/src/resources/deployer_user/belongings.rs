@@ -1,7 +1,7 @@
 //! What somebody else may have given the deployer: IAM deletes no user that has any of it
 //! (`DeleteUser`: "you must delete the items attached to the user manually"). All of it belongs to the
 //! user alone and dies with it, except groups, which it only leaves, and MFA devices, which it only lays
-//! down: a virtual one of its own would stay in the account, so that is deleted too.
+//! down: a virtual one stays in the account, for whoever made it.
 
 use anyhow::Result;
 
@@ -27,8 +27,8 @@ pub(super) fn permissions(names: &Names) -> Vec<Permission> {
             "iam:ListUserPolicies",
         ])
         .on([user]),
-        // Groups and virtual MFA devices have names of their own.
-        Permission::write(&["iam:DeleteVirtualMFADevice", "iam:RemoveUserFromGroup"]),
+        // Groups have names of their own.
+        Permission::write(&["iam:RemoveUserFromGroup"]),
     ]
 }
 
@@ -70,10 +70,10 @@ pub(super) async fn take_off(cx: &Cx, user: &str) -> Result<()> {
         call.send().await.unless(ABSENT, format!("deactivating {serial} of IAM user `{user}`"))?;
         // A virtual device is an ARN, a real one a serial number (IAM API, `MFADevice`).
         if serial.starts_with("arn:") && serial.contains(":mfa/") {
-            let answer = iam.delete_virtual_mfa_device().serial_number(serial).send().await;
-            answer.unless(ABSENT, format!("deleting MFA device {serial}"))?;
+            taken.push(format!("MFA device {serial}, which stays in the account"));
+        } else {
+            taken.push(format!("MFA device {serial}"));
         }
-        taken.push(format!("MFA device {serial}"));
     }
     let pages = iam.list_ssh_public_keys().user_name(user).into_paginator().items();
     for key in collected!(pages, user, "SSH keys") {
