@@ -167,6 +167,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("key", FAULTS)
+QUICK = ("nginx-killed", "prosody-killed", "bridge-killed")
+
+
+@pytest.mark.parametrize("key", [pytest.param(key, marks=[pytest.mark.quick] * (key in QUICK)) for key in FAULTS])
 def test_fault(member, figures, key):
     suffer(member, key, FAULTS[key], figures)
