@@ -313,7 +313,7 @@ async fn what_belongs_to_others_is_never_touched() {
     let foreign = Owner::Foreign(Foreign::Of("other".into()));
     lab.world.lock().unwrap().add(&Key::LoadBalancer, foreign, 9, false);
     let error = lab.apply().await.unwrap_err();
-    assert!(format!("{error:#}").contains("is not ours"), "{error:#}");
+    assert!(format!("{error:#}").contains("not ours"), "{error:#}");
     let planned = engine::plan(&lab.catalog, &STAGES, &lab.cx).await.unwrap();
     assert!(planned.iter().any(|line| matches!(line.change, Change::Conflict(_))));
     lab.delete().await.unwrap();

@@ -345,3 +345,43 @@ async fn each_operator_has_a_key_and_nobody_loses_one_unasked() {
     assert!(ann_again.stdout.contains("carol@"), "{}", ann_again.stdout);
     assert_eq!(ann.succeed(&["setup", "delete"]).document()["result"]["left"], json!([]));
 }
+
+/// What a run leaves that was killed between making a key and writing it down: nobody knows its secret.
+async fn lose_a_key(jitsi: &Deployment, sdk: &SdkConfig, who: &str) -> String {
+    let iam = aws_sdk_iam::Client::new(sdk);
+    let user = "jitsi-deployer";
+    let own = key_of(jitsi);
+    iam.delete_access_key().user_name(user).access_key_id(&own).send().await.unwrap();
+    let tag = format!("jitsi-aws:key/{own}");
+    let tags = iam.get_user().user_name(user).send().await.unwrap();
+    let tags = tags.user().unwrap().tags().to_vec();
+    let noted = tags.iter().find(|known| known.key() == tag).expect("whose it is").value();
+    assert!(!tags.iter().any(|tag| tag.key().contains("making")), "it was made: {tags:?}");
+    iam.untag_user().user_name(user).tag_keys(&tag).send().await.unwrap();
+    let before = format!("{} none", noted.replace("ann", who));
+    let tag = aws_sdk_iam::types::Tag::builder().key("jitsi-aws:making-key").value(before);
+    iam.tag_user().user_name(user).tags(tag.build().unwrap()).send().await.unwrap();
+    std::fs::remove_file(jitsi.path("credentials")).unwrap();
+    let lost = iam.create_access_key().user_name(user).send().await.unwrap();
+    lost.access_key().unwrap().access_key_id().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_that_a_killed_run_has_lost_is_replaced_by_its_operator() {
+    for (who, kept) in [("ann", false), ("bob", true)] {
+        let account = Emulator::shared().account().await;
+        let sdk = account.sdk();
+        let endpoint = account.endpoint.clone();
+        let ann = Deployment::new(account, "jitsi");
+        let setup = || Run::of(&mut command(&ann, "ann", &endpoint, &["setup", "iam"]));
+        assert_eq!(setup().code, 0);
+        let lost = lose_a_key(&ann, &sdk, who).await;
+        let run = setup();
+        assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+        assert_eq!(run.stderr.contains("lost with a run that was killed"), !kept, "{}", run.stderr);
+        let (ids, _) = keys(&sdk).await;
+        assert_eq!((ids.len(), ids.contains(&lost)), (1 + usize::from(kept), kept), "of {who}");
+        assert!(ids.contains(&key_of(&ann)));
+        assert_eq!(ann.succeed(&["setup", "iam"]).writes(), []);
+    }
+}
