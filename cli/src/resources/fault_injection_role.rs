@@ -13,6 +13,9 @@ use crate::{
     policy::{self, Permission},
 };
 
+/// The tag by which AWS FIS marks what it makes for an experiment.
+pub(super) const MANAGED_BY_FIS: &str = "managedByFIS";
+
 /// The role; its id is its name.
 pub struct ExperimentRole;
 
@@ -82,7 +85,8 @@ fn trust(names: &Names) -> Value {
 /// what FIS tags as its own and to what carries our owner tag.
 fn granted(names: &Names) -> Vec<Permission> {
     let any = |kind: &str| [names.arn("ec2", &format!("{kind}/*"))];
-    let made_by_fis = || json!({ "StringEquals": { "aws:RequestTag/managedByFIS": "true" } });
+    let made_by_fis =
+        || json!({ "StringEquals": { format!("aws:RequestTag/{MANAGED_BY_FIS}"): "true" } });
     vec![
         // aws:network:disrupt-connectivity
         Permission::read(&[
@@ -105,7 +109,7 @@ fn granted(names: &Names) -> Vec<Permission> {
         Permission::write(&["ec2:CreateNetworkAcl"]).on(any("vpc")).on_ours(names),
         Permission::write(&["ec2:CreateNetworkAclEntry", "ec2:DeleteNetworkAcl"])
             .on(any("network-acl"))
-            .when(json!({ "StringEquals": { "ec2:ResourceTag/managedByFIS": "true" } })),
+            .when(json!({ "StringEquals": { format!("ec2:ResourceTag/{MANAGED_BY_FIS}"): "true" } })),
         // The ACL put back is the VPC's own, which carries no tag; the subnet is ours.
         Permission::write(&["ec2:ReplaceNetworkAclAssociation"]).on(any("network-acl")),
         Permission::write(&["ec2:ReplaceNetworkAclAssociation"]).on(any("subnet")).on_ours(names),

@@ -9,7 +9,10 @@ use aws_sdk_ec2::types::{
     VpcPeeringConnectionStateReasonCode,
 };
 
-use super::ec2::{filter, owner};
+use super::{
+    ec2::{filter, owner},
+    fault_injection_role::MANAGED_BY_FIS,
+};
 use crate::{aws::Answer, cx::Cx, policy::Permission, tags::Owner};
 
 /// What looking takes.
@@ -58,13 +61,20 @@ async fn parts(cx: &Cx, vpc: &str) -> Result<Vec<String>> {
     let tables = tables.route_tables().iter().filter(|table| foreign(cx, table.tags()));
     let main = |table: &&RouteTable| table.associations().iter().any(|a| a.main() == Some(true));
     let tables = tables.filter(|table| !main(table)).filter_map(|table| table.route_table_id());
-    let acls = acls.network_acls().iter().filter_map(|acl| acl.network_acl_id());
+    // A zone outage that was left behind has made one; FIS takes it away when its experiment is stopped.
+    let acls = acls.network_acls().iter().filter(|acl| !made_by_fis(acl.tags()));
+    let acls = acls.filter_map(|acl| acl.network_acl_id());
     Ok(subnets
         .map(|id| format!("subnet {id}"))
         .chain(groups.map(|id| format!("security group {id}")))
         .chain(tables.map(|id| format!("route table {id}")))
         .chain(acls.map(|id| format!("network ACL {id}")))
         .collect())
+}
+
+/// Whether AWS FIS has made a thing for an experiment (FIS user guide, "Actions reference").
+fn made_by_fis(tags: &[Tag]) -> bool {
+    tags.iter().any(|tag| tag.key() == Some(MANAGED_BY_FIS) && tag.value() == Some("true"))
 }
 
 /// Network interfaces: of instances, and of whatever else AWS has put there for somebody: NAT gateways,
@@ -207,6 +217,13 @@ mod tests {
             .requester_managed(true)
             .description(description)
             .build()
+    }
+
+    #[test]
+    fn what_an_outage_has_made_keeps_no_vpc() {
+        let tag = |key: &str| Tag::builder().key(key).value("true").build();
+        assert!(made_by_fis(&[tag("Name"), tag("managedByFIS")]));
+        assert!(!made_by_fis(&[tag("Name")]));
     }
 
     #[test]
