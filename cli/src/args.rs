@@ -12,7 +12,7 @@ use jitsi_templates::settings::values::length;
 use crate::{
     exit::Exit,
     ha_test::harm::{Harm, Service, UnknownService},
-    invocation::quoted,
+    invocation::option,
 };
 
 /// How long the service may take to come back unless `--within` says otherwise.
@@ -240,11 +240,7 @@ impl Init {
         ];
         let emails = self.emails.iter().map(|email| ("--email", Some(email.clone())));
         for (flag, value) in given.into_iter().chain(emails) {
-            // What begins with a hyphen would be taken for a flag of its own.
-            words.extend(value.map(|value| {
-                let between = if value.starts_with('-') { '=' } else { ' ' };
-                format!("{flag}{between}{}", quoted(&value))
-            }));
+            words.extend(value.map(|value| option(flag, &value)));
         }
         if self.request_certificate {
             words.push("--request-certificate".to_owned());
@@ -307,16 +303,16 @@ impl HaTest {
             Harm::ZoneOutage => words.push("--zone-outage".to_owned()),
         }
         if let Some(host) = &self.connect_to {
-            words.push(format!("--connect-to {}", quoted(host)));
+            words.push(option("--connect-to", host));
         }
         if self.within != WITHIN {
             words.push(format!("--within {}s", self.within.as_secs()));
         }
         if let Some(maildir) = &self.maildir {
-            words.push(format!("--maildir {}", quoted(&maildir.to_string_lossy())));
+            words.push(option("--maildir", &maildir.to_string_lossy()));
         }
         if self.report.as_os_str() != "." {
-            words.push(format!("--report {}", quoted(&self.report.to_string_lossy())));
+            words.push(option("--report", &self.report.to_string_lossy()));
         }
         words.join(" ")
     }

@@ -71,9 +71,7 @@ impl Invocation {
             [("--config", &self.config), ("--profile", &self.profile), ("--region", &self.region)]
         {
             let Some(value) = value else { continue };
-            // What begins with a hyphen would be taken for a flag of its own.
-            let between = if value.starts_with('-') { '=' } else { ' ' };
-            let _infallible = write!(command, " {flag}{between}{}", quoted(value));
+            let _infallible = write!(command, " {}", option(flag, value));
         }
         command
     }
@@ -92,6 +90,13 @@ impl Invocation {
         }
         self.clone()
     }
+}
+
+/// A flag with its value, as it is typed.
+pub(crate) fn option(flag: &str, value: &str) -> String {
+    // What begins with a hyphen would be taken for a flag of its own.
+    let between = if value.starts_with('-') { '=' } else { ' ' };
+    format!("{flag}{between}{}", quoted(value))
 }
 
 fn typed() -> Invocation {

@@ -11,6 +11,7 @@ pub mod cx;
 pub mod deployments;
 pub mod engine;
 pub mod error;
+mod excerpt;
 pub mod exit;
 pub mod ha_test;
 pub mod input_file;

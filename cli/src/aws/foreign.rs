@@ -3,6 +3,8 @@
 
 use aws_smithy_runtime_api::http::Response;
 
+use crate::excerpt::excerpt;
+
 /// The longest reason that is repeated, in characters; AWS's own are shorter, but for encoded ones.
 pub(super) const MESSAGE: usize = 2_000;
 /// The longest error code or request id.
@@ -19,15 +21,7 @@ pub(super) fn plain(text: &str, limit: usize) -> String {
     };
     let spaced: String = text.chars().map(|c| if unfit(c) { ' ' } else { c }).collect();
     let words: Vec<&str> = spaced.split_whitespace().collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(limit) {
-        // After a word, unless it is one long one.
-        Some((end, _)) => {
-            let end = line[..end].rfind(' ').unwrap_or(end);
-            format!("{}…", line[..end].trim_end())
-        }
-        None => line,
-    }
+    excerpt(&words.join(" "), limit)
 }
 
 /// An answer that is not AWS's, in words: its status, its kind, and the beginning.

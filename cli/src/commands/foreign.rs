@@ -9,6 +9,7 @@ use crate::{
     invocation::command,
     leftovers,
     tags::{self, Owner},
+    ui::counted,
 };
 
 /// So many objects of somebody else's are named for each thing they lie in.
@@ -90,25 +91,22 @@ pub(super) async fn refuse_occupied(session: &Session, doomed: &[Doomed]) -> Res
 /// The error for what was left. `deleted`: how much of ours is gone.
 pub(super) fn kept(deleted: usize, told: Told) -> Hinted {
     let Told { theirs, out_of_reach } = told;
-    let things = |count: usize| match count {
-        1 => "1 thing".to_owned(),
-        many => format!("{many} things"),
-    };
     let (mut left, mut hints) = (Vec::new(), Vec::new());
     match out_of_reach.len() {
         0 => left.push("0 of ours are left".to_owned()),
-        1 => left.push(
-            "1 DNS record of ours may be left where these credentials have no rights".to_owned(),
-        ),
         many => left.push(format!(
-            "{many} DNS records of ours may be left where these credentials have no rights"
+            "{} of ours may be left where these credentials have no rights",
+            counted(many, "DNS record")
         )),
     }
     if !out_of_reach.is_empty() {
         hints.push("delete the DNS records now, with the command beside each: nothing will tell of them again".to_owned());
     }
     if !theirs.is_empty() {
-        left.push(format!("{} of somebody else's stayed as they were", things(theirs.len())));
+        left.push(format!(
+            "{} of somebody else's stayed as they were",
+            counted(theirs.len(), "thing")
+        ));
         hints.push(format!(
             "leave what belongs to another deployment, `{}` shows those there are; delete by hand only what you \
              know to be a rest of this one",

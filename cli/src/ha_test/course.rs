@@ -9,6 +9,7 @@ use super::{
     series::{Outage, Series},
     sight::{self, Member, Sight},
 };
+use crate::excerpt::excerpt;
 
 /// What a test is to show.
 #[derive(Clone, Debug)]
@@ -428,13 +429,7 @@ impl Course {
 
 /// A reason that fits into a line; the whole of it stands with the outage.
 fn short(reason: &str) -> String {
-    if reason.chars().count() <= REASON {
-        return reason.to_owned();
-    }
-    let cut: String = reason.chars().take(REASON).collect();
-    // After a word, unless it is one long one.
-    let end = cut.rfind(' ').unwrap_or(cut.len());
-    format!("{}…", cut[..end].trim_end())
+    excerpt(reason, REASON)
 }
 
 fn milestone(at: Duration, kind: Kind, text: String) -> Milestone {
