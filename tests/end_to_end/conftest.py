@@ -16,11 +16,11 @@ def sandbox(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="also the chapters that take minutes")
+    parser.addoption("--slow", action="store_true", help="also the chapters that scripts/chaos tells")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes minutes; told with --slow")
+    config.addinivalue_line("markers", "slow: told with --slow, by scripts/chaos")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -148,6 +148,7 @@ def test_hanging_bridge_is_noticed_and_restarted(workplace):
     healed(workplace, instance)
 
 
+@pytest.mark.slow
 def test_wrong_address_mapping_is_put_right(workplace):
     """Jitsi's own health answers stay green, and no participant gets media."""
     instance = workplace.steady()
@@ -159,6 +160,7 @@ def test_wrong_address_mapping_is_put_right(workplace):
     healed(workplace, instance)
 
 
+@pytest.mark.slow
 def test_blocked_udp_turns_visitors_away_and_says_so(workplace):
     """No replacement would open the port: the load balancer is told that the instance may stay."""
     instance = workplace.steady()

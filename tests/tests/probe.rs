@@ -6,7 +6,7 @@
 #[path = "probe/site.rs"]
 mod site;
 
-use std::time::Duration;
+use std::{cell::RefCell, thread, time::Duration};
 
 use jitsi_aws_tests::standins;
 use meeting_probe::{Auth, Prober, Secret, StepName, is_probe_room};
@@ -96,7 +96,7 @@ fn blocked_udp_is_green_for_jitsi() {
 
 #[test]
 fn a_bridge_that_cannot_hold_a_meeting_is_green_for_jitsi() {
-    for (fault, step, words) in [
+    let rows = [
         ("path", StepName::Encryption, "never settles on a path for media (ICE)"),
         ("encryption", StepName::Encryption, "does not agree on encryption (DTLS)"),
         ("identity", StepName::Encryption, "shows a certificate other than the one it offered"),
@@ -105,7 +105,8 @@ fn a_bridge_that_cannot_hold_a_meeting_is_green_for_jitsi() {
         ("forwarding", StepName::Audio, "the participants do not hear each other"),
         ("one-direction", StepName::Audio, "one participant does not hear the other"),
         ("loss", StepName::Audio, "audio packets through the bridge"),
-    ] {
+    ];
+    let meet = |fault, step, words| {
         on_site(Plan { jvb_args: vec!["--fault", fault], ..Plan::default() }, async move |_| {
             let mut target = site::target();
             match step {
@@ -114,13 +115,24 @@ fn a_bridge_that_cannot_hold_a_meeting_is_green_for_jitsi() {
                 _ => target.limits.audio = seconds(2),
             }
             let prober = Prober::new(target).unwrap();
-            let failed = async || prober.hold_meeting(&mut ()).await.failed_step == Some(step);
+            let reason = RefCell::new(None);
+            let failed = async || {
+                let meeting = prober.hold_meeting(&mut ()).await;
+                reason.replace(meeting.reason);
+                meeting.failed_step == Some(step)
+            };
             until(failed, "the step to fail").await;
-            let reason = prober.hold_meeting(&mut ()).await.reason.unwrap();
+            let reason = reason.into_inner().unwrap();
             assert!(reason.contains(words), "{fault}: {reason}");
             assert_eq!(get("8080/about/health").await.0, 200, "{fault}");
         });
-    }
+    };
+    // All at once, each on a site of its own: the bridge takes its time to start.
+    thread::scope(|scope| {
+        for (fault, step, words) in rows {
+            scope.spawn(move || meet(fault, step, words));
+        }
+    });
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What `plan` and `setup` say is so: the instance that runs is compared, what cannot be done is refused
 //! before anything is written, and nothing is put down to somebody else.
 
+use std::thread;
+
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client as Scaling;
 use jitsi_aws_tests::{
@@ -159,19 +161,27 @@ async fn who_chose_an_endpoint_that_does_not_answer_is_told_so() {
     let refused = "nothing listens there (connection refused)";
     std::fs::write(jitsi.path("aws-config"), format!("[default]\nendpoint_url = {refuses}\n"))
         .unwrap();
-    for (name, url, why) in [
+    let rows = [
         ("AWS_ENDPOINT_URL", refuses, refused),
         ("AWS_ENDPOINT_URL_STS", refuses, refused),
         ("AWS_ENDPOINT_URL", unknown.as_str(), "its name is not in the DNS"),
         ("AWS_ENDPOINT_URL", "http://user:hunter2@127.0.0.1:9", refused),
         ("endpoint_url of the profile", refuses, refused),
-    ] {
+    ];
+    let run = &|name: &str, url: &str| {
         let mut command = jitsi.command(&["plan"]);
         command.env_remove("AWS_ENDPOINT_URL");
         if name.starts_with("AWS") {
             command.env("AWS_CONFIG_FILE", jitsi.path("none")).env(name, url);
         }
-        let run = Run::of(&mut command);
+        Run::of(&mut command)
+    };
+    // All at once: each tries on for a while.
+    let runs: Vec<Run> = thread::scope(|scope| {
+        let started = rows.map(|(name, url, _)| scope.spawn(move || run(name, url)));
+        started.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    for ((name, url, why), run) in rows.into_iter().zip(runs) {
         assert_eq!(run.code, 1, "{}", run.stderr);
         assert!(
             run.stderr.contains("asking AWS who we are: ") && run.stderr.contains(why),
