@@ -6,6 +6,7 @@
 //! figures of `patience`) are state machines without side effects; what they act through (`system`, `http`, `imds`, `lifecycle`,
 //! `metrics`, `ssm`) decides nothing.
 
+#![forbid(unsafe_code)]
 #![expect(clippy::large_futures, reason = "there is one of each kind, and main's stack holds it")]
 
 pub mod advice;

@@ -1,6 +1,8 @@
 //! The deployer: from `jitsi.toml` to a complete Jitsi Meet deployment on AWS and back to nothing.
 //! Arrows point one way: commands → catalog → resources → engine; only `ui` prints, only `wait` sleeps.
 
+#![forbid(unsafe_code)]
+
 pub mod args;
 pub mod aws;
 pub mod catalog;

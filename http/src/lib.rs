@@ -2,6 +2,8 @@
 //! there is one. Only `https://` goes through a proxy: the metadata services (169.254.169.254,
 //! `fd00:ec2::254` and those of containers) speak `http://` and are always asked directly.
 
+#![forbid(unsafe_code)]
+
 mod authorities;
 mod bounded;
 mod proxy;

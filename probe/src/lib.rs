@@ -5,6 +5,8 @@
 //! meeting is possible; a meeting that was held cannot lie. Used from inside by the agent, from outside
 //! by the deployer.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "call")]
 mod accept;
 #[cfg(feature = "call")]

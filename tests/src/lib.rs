@@ -1,6 +1,8 @@
 //! What the integration tests share: an emulated AWS, a deployment on disk driven through the
 //! built binary, and an account's inventory read through the API, not through our own finders.
 
+#![forbid(unsafe_code)]
+
 pub mod deployment;
 pub mod emulator;
 pub mod hints;

@@ -32,6 +32,13 @@ use prompt::Prompt;
 /// Version of the JSON documents and events; grows when a field changes its meaning.
 pub const SCHEMA: u32 = 1;
 
+/// Says that there is no stdout; the exit code. Nothing is begun whose result nobody can be told.
+pub fn no_stdout() -> u8 {
+    let ui = Ui::new(Options::default());
+    ui.output().failed(io::Error::other("it is closed; `>/dev/null` discards the result"));
+    ui.close(Exit::Failed.code())
+}
+
 /// How to print.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]

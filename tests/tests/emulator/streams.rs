@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io::{BufRead as _, BufReader, pipe},
     net::TcpListener,
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use jitsi_aws_tests::{
@@ -105,6 +105,27 @@ async fn a_result_that_cannot_be_written_is_an_error() {
             assert_eq!(run.code, 2, "{arguments:?}, reader gone: {gone}\n{}", run.stderr);
             let why = if gone { "whoever read it has gone" } else { "the disk is full" };
             assert!(run.stderr.contains(why), "{arguments:?}: {}", run.stderr);
+        }
+    }
+}
+
+/// As a shell's `>&-` does it: not `/dev/null`, which somebody chose.
+#[tokio::test]
+async fn nothing_is_begun_whose_result_nobody_can_be_told() {
+    let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
+    for (redirection, code) in [(">&-", 2), ("<>/dev/null >&0", 0)] {
+        let setup = jitsi.command(&["setup", "iam", "--yes=jitsi", "-v", "--json"]);
+        let mut shell = Command::new("sh");
+        let command = format!("exec \"$0\" \"$@\" {redirection}");
+        shell.arg("-c").arg(command).arg(setup.get_program()).args(setup.get_args());
+        shell.current_dir(setup.get_current_dir().unwrap()).env_clear();
+        shell.envs(setup.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let run = Run::from(shell.output().unwrap());
+        assert_eq!(run.code, code, "{redirection}: {}", run.stderr);
+        if code == 2 {
+            let told = "error: the result could not be written to stdout: it is closed";
+            assert!(run.stderr.starts_with(told), "{}", run.stderr);
+            assert_eq!(run.calls(), []);
         }
     }
 }
