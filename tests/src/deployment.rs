@@ -62,6 +62,9 @@ impl Deployment {
         let dir = TempDir::new().expect("a directory");
         let deployment = Self { dir, account, name: name.into() };
         deployment.write_certificate(&format!("{name}.example.org"));
+        let unknown = KeyPair::generate().expect("a key");
+        let unknown = authority().self_signed(&unknown).expect("an authority");
+        fs::write(deployment.path("authorities.pem"), unknown.pem()).expect("authorities.pem");
         // Any small ELF file stands for the agent: the deployer only carries it.
         fs::copy("/bin/true", deployment.path("agent")).expect("an agent");
         deployment.configure(str::to_owned);
@@ -76,7 +79,7 @@ impl Deployment {
     #[must_use]
     pub fn with_another_operator(&self) -> Self {
         let dir = TempDir::new().expect("a directory");
-        for file in ["jitsi.toml", "cert.pem", "chain.pem", "key.pem", "agent"] {
+        for file in ["jitsi.toml", "authorities.pem", "cert.pem", "chain.pem", "key.pem", "agent"] {
             fs::copy(self.path(file), dir.path().join(file)).expect(file);
         }
         Self { dir, account: self.account.clone(), name: self.name.clone() }
@@ -117,8 +120,7 @@ impl Deployment {
     /// When it cannot be made or written.
     pub fn write_certificate_until(&self, domain: &str, end: Option<SystemTime>) {
         let authority_key = KeyPair::generate().expect("a key");
-        let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = authority();
         let authority_certificate = authority.self_signed(&authority_key).expect("an authority");
         let issuer = Issuer::new(authority, authority_key);
         let key = KeyPair::generate().expect("a key");
@@ -149,6 +151,9 @@ impl Deployment {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_SHARED_CREDENTIALS_FILE", self.path("credentials"))
             .env("AWS_CONFIG_FILE", self.path("aws-config"))
+            // The emulator speaks HTTP: without this each run would first read all authorities that the machine
+            // trusts, which costs an unoptimised program more than anything else it does.
+            .env("SSL_CERT_FILE", self.path("authorities.pem"))
             .stdin(Stdio::null());
         if let Some(token) = &self.account.token {
             command.env("AWS_SESSION_TOKEN", token);
@@ -257,6 +262,12 @@ pub fn binary() -> PathBuf {
     let path = binaries().join("jitsi-aws");
     assert!(path.exists(), "{} is missing: run scripts/test, or cargo build first", path.display());
     path
+}
+
+fn authority() -> CertificateParams {
+    let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority
 }
 
 fn write_private(path: &Path, text: &str) {
