@@ -16,12 +16,13 @@ import manners
 import moto_mends
 from moto.core import responses, utils
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from moto_mends import held_launches, instance_refresh
+from moto_mends import group_hooks, held_launches, instance_refresh
 from moto_mends.rpc_v2_cbor import RpcV2Cbor
 from strict.layer import Strict
 from werkzeug.serving import make_server
 
 moto_mends.install()
+group_hooks.install()
 held_launches.install()
 instance_refresh.install()
 # What the emulator finds out anew for every call, and depends on nothing else: which service a host is, and which

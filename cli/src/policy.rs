@@ -180,17 +180,28 @@ pub fn drift(field: &'static str, actual: &Value, wanted: &Value) -> Option<Drif
     }
     let (have, want) = (actions(actual), actions(wanted));
     let words = |prefix: &str, actions: Vec<&str>| {
-        (!actions.is_empty()).then(|| format!("{prefix} {}", actions.join(", ")))
+        (!actions.is_empty()).then(|| format!("{prefix} {}", some(&actions)))
     };
-    let differences: Vec<String> = [
+    let mut differences: Vec<String> = [
         words("without", want.difference(&have).copied().collect()),
         words("also", have.difference(&want).copied().collect()),
     ]
     .into_iter()
     .flatten()
     .collect();
+    if differences.is_empty() {
+        let (have, want) = (targets(actual), targets(wanted));
+        let on = |prefix: &str, one: &Targets, other: &Targets| {
+            let missing = one.difference(other).next()?;
+            let of_same = one.difference(other).filter(|(_, on)| *on == missing.1);
+            let actions: Vec<&str> = of_same.map(|(action, _)| action.as_str()).collect();
+            Some(format!("{prefix} {} on {}", some(&actions), missing.1))
+        };
+        differences.extend(on("without", &want, &have));
+        differences.extend(on("also", &have, &want));
+    }
     let actual = if differences.is_empty() {
-        "the same actions on other resources or conditions".to_owned()
+        "the same actions under other conditions".to_owned()
     } else {
         differences.join("; ")
     };
@@ -205,6 +216,33 @@ fn actions(policy: &Value) -> BTreeSet<&str> {
         .flat_map(|statement| list(&statement["Action"]))
         .filter_map(Value::as_str)
         .collect()
+}
+
+/// The first few, and how many there are besides.
+fn some(actions: &[&str]) -> String {
+    const SHOWN: usize = 4;
+    match actions.len().checked_sub(SHOWN) {
+        None | Some(0) => actions.join(", "),
+        Some(more) => format!("{} and {more} more", actions[..SHOWN].join(", ")),
+    }
+}
+
+/// Every action with what it is allowed on.
+type Targets = BTreeSet<(String, String)>;
+
+fn targets(policy: &Value) -> Targets {
+    let statements = list(&policy["Statement"]).iter();
+    let pairs = statements.flat_map(|statement| {
+        let texts = |field: &str| {
+            let texts = list(&statement[field]).iter().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let resources = texts("Resource");
+        texts("Action").into_iter().flat_map(move |action| {
+            resources.clone().into_iter().map(move |resource| (action.clone(), resource))
+        })
+    });
+    pairs.collect()
 }
 
 /// A list of one may be written without its brackets.
@@ -435,6 +473,16 @@ mod tests {
 
         let narrower = json!({ "Statement": { "Action": ["a:B", "a:C"], "Resource": "x" } });
         let told = drift("permissions", &narrower, &wanted).unwrap();
-        assert_eq!(told.actual, "the same actions on other resources or conditions");
+        assert_eq!(told.actual, "without a:B, a:C on *; also a:B, a:C on x");
+
+        let six = json!({ "Statement": { "Action": ["a:B", "a:C", "a:D", "a:E", "a:F", "a:G"], "Resource": "*" } });
+        let told = drift("permissions", &json!({ "Statement": [] }), &six).unwrap();
+        assert_eq!(told.actual, "without a:B, a:C, a:D, a:E and 2 more");
+
+        let mut conditional = wanted.clone();
+        conditional["Statement"]["Condition"] =
+            json!({ "Bool": { "aws:SecureTransport": "true" } });
+        let told = drift("permissions", &conditional, &wanted).unwrap();
+        assert_eq!(told.actual, "the same actions under other conditions");
     }
 }

@@ -1,7 +1,14 @@
 //! What is new enough for AWS not to know it everywhere: what this run made and when, and when
 //! `setup iam` last changed the deployer's key or rights.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -28,13 +35,29 @@ const THROTTLED_LIMIT: Duration = Duration::from_mins(2);
 pub struct Recent {
     made: Mutex<BTreeMap<Key, Instant>>,
     rights: Option<Instant>,
+    rights_differ: AtomicBool,
 }
 
 impl Recent {
     /// `rights`: how long ago `setup iam` last changed something, if that is known.
     pub fn new(rights: Option<Duration>) -> Self {
         let rights = rights.and_then(|age| Instant::now().checked_sub(age));
-        Self { made: Mutex::default(), rights }
+        Self { rights, ..Self::default() }
+    }
+
+    /// Whether `setup iam` changed the deployer's rights so lately that AWS may not know it everywhere.
+    pub fn rights_are_new(&self) -> bool {
+        self.rights.is_some_and(|since| since.elapsed() < RIGHTS_LIMIT)
+    }
+
+    /// Notes that the deployer's rights are not those it needs: waiting brings none.
+    pub fn note_that_rights_differ(&self) {
+        self.rights_differ.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was noted.
+    pub fn rights_differ(&self) -> bool {
+        self.rights_differ.load(Ordering::Relaxed)
     }
 
     /// Notes that AWS has just said that it made this.
@@ -58,7 +81,10 @@ impl Recent {
         }
         match error.not_yet() {
             Some(NotYet::Key) => within(self.rights, RIGHTS_LIMIT),
-            Some(NotYet::Right) => within(self.rights, RIGHTS_LIMIT) || within(newest, TAG_LIMIT),
+            Some(NotYet::Right) => {
+                let new = self.rights_are_new() && !self.rights_differ();
+                new || within(newest, TAG_LIMIT)
+            }
             Some(NotYet::Thing) => {
                 within(newest.max(self.rights), THING_LIMIT) || start.elapsed() < FOUND_LIMIT
             }
@@ -97,6 +123,13 @@ mod tests {
         assert!(new.excuses(&error("InvalidAccessKeyId"), start));
         tokio::time::advance(Duration::from_secs(21)).await;
         assert!(!new.excuses(&error("AccessDenied"), start), "two minutes are over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_right_that_is_known_to_be_missing_is_not_waited_for() {
+        let new = Recent::new(Some(Duration::from_secs(1)));
+        new.note_that_rights_differ();
+        assert!(!new.excuses(&error("AccessDenied"), Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 """Calls and refusals of AWS's that moto lacks or gets wrong, mended from outside. `install` is for every program that
-serves moto, before its first call; `held_launches` and `instance_refresh` are the emulator's alone, the sandbox has
-real launches."""
+serves moto, before its first call; `group_hooks`, `held_launches` and `instance_refresh` are the emulator's alone, the
+sandbox has real groups and launches."""
 
 from . import (
     atomic_s3,

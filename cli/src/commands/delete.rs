@@ -19,7 +19,7 @@ use crate::{
     invocation::{as_admin, command, with_other_profile},
     lease::{Held, Lease},
     leftovers,
-    ui::{counted, elapsed, table},
+    ui::{counted, elapsed, line},
 };
 
 // Seconds as a rule (EC2 user guide, "Eventual consistency").
@@ -42,6 +42,10 @@ pub(super) async fn run(env: &Env, options: &args::Delete) -> Result<Exit> {
             ),
         )
         .into());
+    }
+    if session.is_deployer() {
+        let looked = session.look_at_rights().await;
+        looked.map_err(|error| session.explain(error, &words(options)))?;
     }
     let survey = engine::survey(&session.catalog, stages, &session.cx).await;
     let Survey { ours: doomed, foreign, borrowed } =
@@ -209,27 +213,30 @@ fn came_between(
     Hinted::user(what, hint).with(lines)
 }
 
-/// Shows what will go.
+/// Shows what will go. Who asked for quiet, and is asked a question all the same, is told how much of what; who
+/// has said yes beforehand, nothing.
 fn show(env: &Env, session: &Session, doomed: &[Doomed], borrowed: &[String]) {
+    if env.ui.quiet() && (env.global.yes.is_some() || !env.ui.can_ask()) {
+        return;
+    }
     let names = &session.cx.names;
     let (deployment, region) = (names.deployment(), names.region());
     env.ui.say(&format!(
         "This deletes deployment \"{deployment}\" in {region} for good. There is no way back."
     ));
-    let rows: Vec<Vec<String>> = doomed
-        .iter()
-        .map(|doomed| {
-            let id = if doomed.found.id == doomed.name {
-                String::new()
-            } else {
-                doomed.found.id.clone()
-            };
-            let detail = doomed.found.detail.clone();
-            vec![format!(" {}", doomed.key.title()), doomed.name.clone(), id, detail]
-        })
-        .collect();
-    for line in table(&rows).lines() {
-        env.ui.say(line);
+    if env.ui.quiet() {
+        let of = |stage: &Stage| doomed.iter().filter(|one| one.key.stage() == *stage).count();
+        let stages = Stage::ALL.iter().filter(|stage| of(stage) > 0);
+        let stages =
+            stages.map(|stage| format!("{} of {} {}", of(stage), stage.number(), stage.word()));
+        let stages: Vec<String> = stages.collect();
+        env.ui.say(&format!("{}; without --quiet, each is listed", stages.join(", ")));
+    } else {
+        for Doomed { key, name, found } in doomed {
+            let id = if found.id == *name { "" } else { found.id.as_str() };
+            let rest = [id, found.detail.as_str()];
+            env.ui.say(&line(key.title(), name, &rest, env.ui.verbose()));
+        }
     }
     if !borrowed.is_empty() {
         let belong = if borrowed.len() == 1 { "it belongs" } else { "they belong" };

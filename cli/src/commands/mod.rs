@@ -11,6 +11,7 @@ mod plan;
 mod preflight;
 mod probe;
 mod repair;
+mod rights;
 mod session;
 mod setup;
 mod stages;

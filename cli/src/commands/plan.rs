@@ -26,13 +26,14 @@ pub(super) async fn run(env: &Env, stage: Option<PlanStage>) -> Result<Exit> {
     };
     let words = stage.map_or("plan".to_owned(), |_| format!("plan {}", stages[0].word()));
     let config = preflight::load(env, stages).await?;
-    let session = Session::open(env, &config, Role::Deployer).await?;
+    let mut session = Session::open(env, &config, Role::Deployer).await?;
+    // They are a part of stage 00, which whoever plans another stage does not see.
+    if session.is_deployer() || !stages.contains(&Stage::Iam) {
+        session.look_at_rights().await.map_err(|error| session.explain(error, &words))?;
+    }
     let at_work = writing::say_who_is_at_work(env, &session).await?;
-    let plan = async {
-        let planned = engine::plan(&session.catalog, stages, &session.cx).await?;
-        anyhow::Ok((planned, rights(&session, stages).await?))
-    };
-    let (planned, rights) = plan.await.map_err(|error| session.explain(error, &words))?;
+    let planned = engine::plan(&session.catalog, stages, &session.cx).await;
+    let planned = planned.map_err(|error| session.explain(error, &words))?;
     let todo = Todo::count(&planned);
     env.ui.document("plan", &document(&planned, &todo, &at_work));
     let cost = cost(&config, &planned).map(|cost| format!("\n{cost}\n")).unwrap_or_default();
@@ -50,35 +51,34 @@ pub(super) async fn run(env: &Env, stage: Option<PlanStage>) -> Result<Exit> {
     if todo.conflicts > 0 {
         return Ok(Exit::Yours);
     }
-    let setup = format!("setup {}", stage.map_or("all", |_| stages[0].word()));
-    if rights.is_empty() {
-        env.ui.next(&command(&setup));
-    } else {
-        env.ui.say(&format!(
-            "the deployer's rights change with it ({}), which `{}` does; after that:",
-            rights.join("; "),
-            as_admin("setup iam")
-        ));
-        env.ui.next(&as_deployer(&setup));
-    }
+    next(env, &session, stages, &todo);
     Ok(Exit::Changes)
 }
 
-/// How the rights the deployer has for single stages differ from those it needs. They are a part of
-/// stage 00, which whoever plans another stage does not see.
-async fn rights(session: &Session, stages: &[Stage]) -> Result<Vec<String>> {
-    let policy = match stages {
-        [Stage::Instances] => Key::InstancesPolicy,
-        [Stage::Lb] => Key::LbPolicy,
-        [Stage::Monitoring] => Key::MonitoringPolicy,
-        _ => return Ok(Vec::new()),
-    };
-    let all = engine::plan(&session.catalog, &[Stage::Iam], &session.cx).await?;
-    let planned = all.into_iter().find(|line| line.key == policy);
-    let Some(Planned { change: Change::Update(drift), .. }) = planned else {
-        return Ok(Vec::new());
-    };
-    Ok(drift.iter().map(|drift| format!("{}: {}", drift.field, drift.actual)).collect())
+/// The command that does what was planned, after the one that gives the deployer the rights for it.
+fn next(env: &Env, session: &Session, stages: &[Stage], todo: &Todo) {
+    let stage = if stages.len() == 1 { stages[0].word() } else { "all" };
+    let setup = format!("setup {stage}");
+    let rights = if todo.unknown > 0 { session.rights.clone() } else { session.rights.of(stages) };
+    let iam = as_admin("setup iam");
+    if stages.contains(&Stage::Iam) {
+        if todo.unknown > 0 {
+            env.ui.say(&format!(
+                "the deployer may not look at everything before its rights change ({rights}); to see the rest of \
+                 the plan, run `{iam}` first; to do all of it:"
+            ));
+        }
+        // Of which a part is the administrator's.
+        env.ui.next(&if session.is_deployer() { as_admin(&setup) } else { command(&setup) });
+    } else if rights.are_right() {
+        env.ui.next(&command(&setup));
+    } else {
+        env.ui.say(&format!(
+            "the deployer's rights must change first ({rights}): run `{iam}`; after that:"
+        ));
+        let words = if todo.unknown > 0 { format!("plan {stage}") } else { setup };
+        env.ui.next(&if session.is_deployer() { command(&words) } else { as_deployer(&words) });
+    }
 }
 
 /// What of the things that would be made costs by the hour. Prices differ from region to region and change, so
@@ -120,6 +120,7 @@ pub(super) struct Todo {
     pub update: usize,
     pub delete: usize,
     pub conflicts: usize,
+    pub unknown: usize,
 }
 
 impl Todo {
@@ -131,6 +132,7 @@ impl Todo {
                 Change::Update(_) => todo.update += 1,
                 Change::Delete => todo.delete += 1,
                 Change::Conflict(_) => todo.conflicts += 1,
+                Change::Unknown(_) => todo.unknown += 1,
                 Change::Keep => {}
             }
         }
@@ -138,7 +140,7 @@ impl Todo {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.create + self.update + self.delete + self.conflicts == 0
+        self.create + self.update + self.delete + self.conflicts + self.unknown == 0
     }
 }
 
@@ -149,6 +151,7 @@ impl std::fmt::Display for Todo {
             (self.update, "to change"),
             (self.delete, "to delete"),
             (self.conflicts, "in the way"),
+            (self.unknown, "not known yet"),
         ]
         .into_iter()
         .filter(|(count, _)| *count > 0)
@@ -171,6 +174,7 @@ fn render(style: Style, planned: &[Planned]) -> String {
             Change::Delete if !line.detail.is_empty() => (Mark::Delete, line.detail.clone()),
             Change::Delete => (Mark::Delete, line.id.clone().unwrap_or_default()),
             Change::Conflict(why) => (Mark::Failed, why.clone()),
+            Change::Unknown(_) => (Mark::Waiting, "not known yet".to_owned()),
             Change::Update(drift) => {
                 let changes = changes(style, drift);
                 fields = changes.below;
@@ -220,6 +224,7 @@ fn document(planned: &[Planned], todo: &Todo, at_work: &Value) -> Value {
                 Change::Create => ("create", Vec::new(), None),
                 Change::Delete => ("delete", Vec::new(), None),
                 Change::Conflict(why) => ("conflict", Vec::new(), Some(why)),
+                Change::Unknown(why) => ("unknown", Vec::new(), Some(why)),
                 Change::Update(drift) => ("update", drift.iter().map(drift_object).collect(), None),
             };
             json!({
@@ -233,6 +238,6 @@ fn document(planned: &[Planned], todo: &Todo, at_work: &Value) -> Value {
     json!({
         "resources": resources,
         "create": todo.create, "update": todo.update, "delete": todo.delete, "conflicts": todo.conflicts,
-        "at_work": at_work,
+        "unknown": todo.unknown, "at_work": at_work,
     })
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use tokio::time::Instant;
 
-use super::Env;
+use super::{Env, rights::Rights};
 use crate::{
     aws::{Aws, AwsError, Caller, Calls, Credentials, Fate, connect, endpoints_by_hand},
     catalog::catalog,
@@ -13,7 +13,7 @@ use crate::{
     cx::Cx,
     engine::Entry,
     error::{Hinted, SIGN_IN},
-    invocation::{as_admin, as_deployer, aws_anywhere, deploys_to, with_other_profile},
+    invocation::{as_admin, as_deployer, aws_anywhere, command, deploys_to, with_other_profile},
     local::CredentialsFile,
     names::Names,
     partition::PARTITIONS,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 // Between two tries with a key that is new.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
 /// Whose rights a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(super) struct Session {
     pub caller: Caller,
     /// Whose credentials these are.
     pub credentials: Credentials,
+    /// How the deployer's rights differ from those it needs, once that was looked at.
+    pub rights: Rights,
     role: Role,
 }
 
@@ -64,7 +66,8 @@ impl Session {
         if let Credentials::Profile(profile) = &credentials {
             cx.profile = Some(profile.clone());
         }
-        Ok(Self { catalog: catalog(config), cx, caller, credentials, role })
+        let rights = Rights::default();
+        Ok(Self { catalog: catalog(config), cx, caller, credentials, rights, role })
     }
 
     /// Says what to do about a right that is missing. The deployer's come with `setup iam`; nobody else's
@@ -74,8 +77,16 @@ impl Session {
             Some(aws) if aws.is_denied() && !aws.is_denied_explicitly() => aws.denied_action(),
             _ => return error,
         };
-        if self.is_deployer() || error.is::<Hinted>() {
+        if error.is::<Hinted>() {
             return error;
+        }
+        if self.is_deployer() {
+            if self.rights.are_right() {
+                return error;
+            }
+            let hint = format!("run `{}`, then `{}`", as_admin("setup iam"), command(words));
+            let what = format!("the deployer's rights are not those it needs: {}", self.rights);
+            return error.context(Hinted::user(what, hint));
         }
         let allow = action.map(|action| format!(" or have {action} allowed")).unwrap_or_default();
         let hint = match self.role {

@@ -1,9 +1,10 @@
 //! `setup iam|instances|lb|monitoring|all`: bring stages to what the configuration asks for.
 
-use std::{sync::Arc, time::Instant};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use serde_json::json;
+use tokio::time::{Instant, timeout};
 
 use super::{
     Env, Exit, preflight,
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     args::Setup,
     config::Config,
-    engine::{self, Key, Stage, Summary},
+    engine::{self, Change, Key, Planned, Stage, Summary},
     error::{Hinted, Interrupted},
     invocation::{as_admin, as_deployer, command, with_other_profile},
     lease::Lease,
@@ -40,12 +41,28 @@ pub(super) async fn run(env: &Env, stage: &Setup) -> Result<Exit> {
     let mut lease = None;
     let work = Work { stages, word, take_over };
     let result = Box::pin(work.run(env, &config, &mut lease)).await;
-    let (summary, address) = writing::end(env, lease, result).await?;
+    let Done { summary, address, next } = writing::end(env, lease, result).await?;
     if !env.ui.json() {
         env.ui.remark(&format!("{summary} in {}", elapsed(start.elapsed())));
     }
     finish(env, &config, word, &summary, address.as_deref());
+    env.ui.next(&next.unwrap_or_else(|| {
+        command(match word {
+            "instances" => "setup lb",
+            "lb" => "setup monitoring",
+            _ => "probe",
+        })
+    }));
     Ok(Exit::Done)
+}
+
+/// What a run has done.
+struct Done {
+    summary: Summary,
+    /// The load balancer's, when its stage was among them.
+    address: Option<String>,
+    /// The command to go on with, where it takes a look to know.
+    next: Option<String>,
 }
 
 /// What a run is to do.
@@ -56,15 +73,16 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Under one lease, which is left in `lease`: what was done, and the load balancer's address.
+    /// Under one lease, which is left in `lease`.
     async fn run(
         &self,
         env: &Env,
         config: &Arc<Config>,
         lease: &mut Option<Lease>,
-    ) -> Result<(Summary, Option<String>)> {
+    ) -> Result<Done> {
+        let begun = Instant::now();
         let mut summary = Summary::default();
-        let mut address = None;
+        let (mut address, mut next) = (None, None);
         // The IAM stage makes the deployer the others work as, so it is a run of its own.
         let (iam, others): (Vec<Stage>, Vec<Stage>) =
             self.stages.iter().partition(|s| **s == Stage::Iam);
@@ -82,6 +100,11 @@ impl Work<'_> {
                 lease.keep_with(&session.cx.aws, &session.cx.names);
             } else {
                 let words = format!("setup {}", self.word);
+                // Otherwise they are set right first.
+                if session.is_deployer() {
+                    let looked = session.look_at_rights().await;
+                    looked.map_err(|error| session.explain(error, &words))?;
+                }
                 let taken = self.begin(env, &session, role, &after_iam, &words).await;
                 let (made, taken) = taken.map_err(|error| session.explain(error, &words))?;
                 summary.add(&made);
@@ -100,11 +123,14 @@ impl Work<'_> {
                 CredentialsFile::standard()?.note_change(&session.cx.names.profile())?;
             }
             summary.add(&done);
+            if self.word == "iam" {
+                next = Some(next_after_iam(&session, begun).await);
+            }
             if stages.contains(&Stage::Lb) {
                 address = Some(load_balancer::dns_name(&session.cx).await?);
             }
         }
-        Ok((summary, address))
+        Ok(Done { summary, address, next })
     }
 
     /// Takes the lease. Its own bucket is made for it first, unless anything is in the way of the rest.
@@ -196,10 +222,23 @@ fn finish(env: &Env, config: &Arc<Config>, word: &str, summary: &Summary, addres
             env.ui.say(&remark);
         }
     }
-    env.ui.next(&match word {
-        "iam" => as_deployer("setup instances"),
-        "instances" => command("setup lb"),
-        "lb" => command("setup monitoring"),
-        _ => command("probe"),
-    });
+}
+
+/// The first stage with something to do. Of a deployment that is new since `start` that needs no look, and of
+/// one that cannot be looked at it is left to `plan`.
+async fn next_after_iam(session: &Session, start: Instant) -> String {
+    let cx = &session.cx;
+    if cx.recent.made_since(&Key::DeployerUser, start) {
+        return as_deployer("setup instances");
+    }
+    // Whoever may change IAM need not be allowed to look at the rest.
+    const LIMIT: Duration = Duration::from_secs(10);
+    let later = [Stage::Instances, Stage::Lb, Stage::Monitoring];
+    let planned = timeout(LIMIT, engine::plan(&session.catalog, &later, cx)).await;
+    let Ok(Ok(planned)) = planned else { return as_deployer("plan") };
+    as_deployer(&match planned.iter().find(|line| line.change != Change::Keep) {
+        Some(Planned { change: Change::Conflict(_), .. }) => "plan".to_owned(),
+        Some(line) => format!("setup {}", line.key.stage().word()),
+        None => "probe".to_owned(),
+    })
 }

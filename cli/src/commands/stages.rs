@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     engine::{self, Change, Planned, Stage},
-    invocation::command,
+    invocation::{as_admin, command},
     ui::{Style, change, counted, table},
 };
 
@@ -31,6 +31,8 @@ enum State {
     NotMade,
     /// Something is in the way that is not ours to change.
     Conflict,
+    /// The deployer may not look at all of it.
+    Unknown,
 }
 
 impl State {
@@ -38,6 +40,8 @@ impl State {
         let own = lines.iter().any(|line| line.id.is_some() && !line.borrowed);
         if todo.conflicts > 0 {
             Self::Conflict
+        } else if todo.unknown > 0 {
+            Self::Unknown
         } else if todo.is_empty() {
             let expires = lines.iter().any(|line| line.expiring.is_some());
             if expires { Self::Expiring } else { Self::Ready }
@@ -58,6 +62,7 @@ impl State {
             Self::HalfMade => "half made",
             Self::NotMade => "not made",
             Self::Conflict => "conflict",
+            Self::Unknown => "not known",
         }
     }
 
@@ -66,7 +71,9 @@ impl State {
             Self::Ready => style.done(self.word()),
             Self::NotMade => style.dim(self.word()),
             Self::Conflict => style.failed(self.word()),
-            Self::Expiring | Self::Drift | Self::HalfMade => style.waiting(self.word()),
+            Self::Expiring | Self::Drift | Self::HalfMade | Self::Unknown => {
+                style.waiting(self.word())
+            }
         }
     }
 }
@@ -89,7 +96,10 @@ fn detail(style: Style, state: State, lines: &[&Planned], todo: &Todo, exists: u
 
 pub(super) async fn run(env: &Env) -> Result<Exit> {
     let config = preflight::load(env, &[]).await?;
-    let session = Session::open(env, &config, Role::Deployer).await?;
+    let mut session = Session::open(env, &config, Role::Deployer).await?;
+    if session.is_deployer() {
+        session.look_at_rights().await.map_err(|error| session.explain(error, "setup"))?;
+    }
     let at_work = writing::say_who_is_at_work(env, &session).await?;
     let planned = engine::plan(&session.catalog, &Stage::ALL, &session.cx).await;
     let planned = planned.map_err(|error| session.explain(error, "setup"))?;
@@ -112,6 +122,7 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
         states.push(json!({
             "number": stage.number(), "stage": stage.word(), "state": state, "existing": exists,
             "create": todo.create, "update": todo.update, "delete": todo.delete, "conflicts": todo.conflicts,
+            "unknown": todo.unknown,
         }));
     }
     let remarks: Vec<&String> = planned.iter().filter_map(|line| line.remark.as_ref()).collect();
@@ -134,13 +145,15 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
     for remark in remarks {
         env.ui.say(remark);
     }
-    match next {
-        None => env.ui.next(&command("probe")),
-        Some(stage) if rows.len() == 4 && stage != Stage::Iam => {
-            env.ui.next(&command(&format!("plan {}", stage.word())));
-        }
-        Some(_) => env.ui.next(&command("setup all")),
+    if planned.iter().any(|line| matches!(line.change, Change::Unknown(_))) {
+        env.ui.say(&format!("the deployer's rights are not those it needs: {}", session.rights));
     }
+    env.ui.next(&match next {
+        None => command("probe"),
+        Some(stage) if stage != Stage::Iam => command(&format!("plan {}", stage.word())),
+        Some(_) if session.is_deployer() => as_admin("setup all"),
+        Some(_) => command("setup all"),
+    });
     Ok(Exit::Done)
 }
 
@@ -196,5 +209,7 @@ mod tests {
         assert_eq!(state(&[made(), expiring]), "expiring");
         let theirs = line(Key::KeyPair, None, Change::Conflict("not ours".into()));
         assert_eq!(state(&[made(), theirs]), "conflict");
+        let unseen = line(Key::KeyPair, None, Change::Unknown("denied".into()));
+        assert_eq!(state(&[made(), unseen, absent()]), "not known");
     }
 }

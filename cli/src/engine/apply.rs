@@ -19,6 +19,7 @@ use super::{
 use crate::{
     aws::{AwsError, Fate, NotYet},
     cx::{Cx, missing},
+    error::Interrupted,
     shared::{lock, unlocked},
     tags::Owner,
 };
@@ -79,7 +80,7 @@ async fn bring(
     let changed: Mutex<BTreeSet<&Key>> = Mutex::default();
     walk(cx, &entries, Direction::Build, |entry| {
         let (summary, swept, changed, seen) = (&summary, &swept, &changed, &seen);
-        report(cx, entry, async move {
+        report(cx, entry, entry.resource.name(cx), async move {
             // What was right, and builds on nothing that has changed since, is so still.
             let still = !entry.needs.iter().any(|need| lock(changed).contains(need));
             let all = match seen.get(&entry.key).filter(|all| still && are_right(all)) {
@@ -91,6 +92,9 @@ async fn bring(
             lock(swept).extend(stale.map(|found| (entry, found.clone())));
             let Some((id, outcome)) = converge(cx, entry, &all).await? else { return Ok(None) };
             cx.put(&entry.key, id.clone());
+            // Made together with what it is a part of: a group has its hooks from the beginning.
+            let was_absent = seen.get(&entry.key).is_some_and(|all| own(all).next().is_none());
+            let outcome = if was_absent { Outcome::Created } else { outcome };
             if !still || outcome != Outcome::Unchanged {
                 lock(changed).insert(&entry.key);
             }
@@ -111,7 +115,7 @@ async fn bring(
     }
     // Dependants were mended above, so nothing refers to these any more.
     for (entry, found) in unlocked(swept) {
-        report(cx, entry, async {
+        report(cx, entry, entry.name_of(cx, &found), async {
             patiently(cx, &entry.key, || entry.resource.delete(cx, &found)).await?;
             Ok(Some((found.id.clone(), Outcome::Deleted)))
         })
@@ -150,6 +154,11 @@ async fn nothing_in_the_way(
 fn are_right(all: &[Found]) -> bool {
     let mut own = all.iter().filter(|found| !found.spare);
     matches!((own.next(), own.next()), (Some(only), None) if only.drift.is_empty() && !only.stale)
+}
+
+/// Those in use or to be used.
+fn own(all: &[Found]) -> impl Iterator<Item = &Found> {
+    all.iter().filter(|found| !found.spare && !found.stale)
 }
 
 fn conflicts(entries: &[&Entry], seen: &BTreeMap<Key, Vec<Found>>, cx: &Cx) -> Vec<anyhow::Error> {
@@ -251,13 +260,14 @@ async fn adopt(cx: &Cx, entry: &Entry, looks: u32) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Tells the listener how a step goes.
+/// Tells the listener how a step goes that is about what has this `name`.
 pub(super) async fn report(
     cx: &Cx,
     entry: &Entry,
+    name: String,
     step: impl Future<Output = Result<Option<(String, Outcome)>>>,
 ) -> Result<()> {
-    let (key, name) = (entry.key.clone(), entry.resource.name(cx));
+    let key = entry.key.clone();
     let start = Instant::now();
     cx.tell(Event::Started { key: key.clone(), name: name.clone() });
     match step.await {
@@ -270,7 +280,8 @@ pub(super) async fn report(
             Ok(())
         }
         Err(error) => {
-            cx.tell(Event::Failed { key, name, took: start.elapsed() });
+            let why = (!error.is::<Interrupted>()).then(|| format!("{error:#}"));
+            cx.tell(Event::Failed { key, name, took: start.elapsed(), why });
             Err(error)
         }
     }

@@ -7,9 +7,12 @@ use crate::{cx::Cx, error::Hinted};
 
 /// Asks every resource of `stages`; what is the user's to mend is told all at once.
 pub async fn check(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<()> {
-    let mut refused = Vec::new();
+    let mut refused: Vec<anyhow::Error> = Vec::new();
     for entry in catalog.iter().filter(|entry| stages.contains(&entry.key.stage())) {
-        if let Some(refusal) = refusal(entry, cx).await? {
+        // Two resources may take the same thing.
+        if let Some(refusal) = refusal(entry, cx).await?
+            && refused.iter().all(|known| known.to_string() != refusal.to_string())
+        {
             refused.push(refusal);
         }
     }

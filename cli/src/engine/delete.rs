@@ -29,9 +29,10 @@ pub struct Doomed {
 }
 
 impl Doomed {
-    /// Whether both are the same thing.
+    /// Whether both are the same thing. A subscription gets its id when its address confirms it.
     pub fn is(&self, other: &Self) -> bool {
-        self.key == other.key && self.found.id == other.found.id
+        let same = self.found.id == other.found.id || matches!(self.key, Key::EmailSubscription(_));
+        self.key == other.key && same
     }
 }
 
@@ -59,7 +60,7 @@ pub async fn survey(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Surv
                 Owner::Foreign(_) => &mut survey.foreign,
                 Owner::Borrowed => &mut survey.borrowed,
             };
-            let name = entry.resource.name(cx);
+            let name = entry.name_of(cx, &found);
             whose.push(Doomed { key: entry.key.clone(), name, found });
         }
     }
@@ -102,7 +103,7 @@ pub async fn delete(catalog: &[Entry], doomed: &[Doomed], cx: &Cx) -> Result<Sum
         let (by_key, summary) = (&by_key, &summary);
         async move {
             for found in by_key.get(&entry.key).into_iter().flatten() {
-                report(cx, entry, async {
+                report(cx, entry, entry.name_of(cx, found), async {
                     patiently(cx, &entry.key, || entry.resource.delete(cx, found)).await?;
                     Ok(Some((found.id.clone(), Outcome::Deleted)))
                 })

@@ -49,6 +49,8 @@ pub enum Event {
         name: String,
         /// After how long.
         took: Duration,
+        /// What failed and why; nothing when it was stopped on request.
+        why: Option<String>,
     },
     /// Something to know once all is done.
     Note {

@@ -4,12 +4,14 @@
 mod apply;
 mod check;
 mod delete;
+mod differences;
 mod event;
 mod graph;
 mod key;
 mod patience;
 mod plan;
 mod twins;
+mod unseen;
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -17,6 +19,7 @@ use async_trait::async_trait;
 pub use apply::{apply, apply_one, foresee};
 pub use check::check;
 pub use delete::{Doomed, Survey, delete, inventory, occupied, survey};
+pub use differences::{Difference, differences};
 pub use event::{Event, Listener, Outcome, Summary};
 pub use key::{Key, Stage};
 pub(crate) use patience::patiently;
@@ -110,6 +113,8 @@ pub struct Found {
     pub id: String,
     /// Whose it is.
     pub owner: Owner,
+    /// Its own name, where that of the resource stands for several.
+    pub name: Option<String>,
     /// Where it differs from the configuration.
     pub drift: Vec<Drift>,
     /// Ours, but no longer wanted: deleted once everything else is as it should be.
@@ -143,6 +148,7 @@ impl Found {
         Self {
             id: id.into(),
             owner,
+            name: None,
             drift: Vec::new(),
             stale: false,
             spare: false,
@@ -158,6 +164,13 @@ impl Found {
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
+        self
+    }
+
+    /// Gives it a name of its own.
+    #[must_use]
+    pub fn called(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -223,6 +236,11 @@ pub struct Drift {
 }
 
 impl Entry {
+    /// What a person knows this one by.
+    fn name_of(&self, cx: &Cx, found: &Found) -> String {
+        found.name.clone().unwrap_or_else(|| self.resource.name(cx))
+    }
+
     /// The one thing of this kind that is wanted, out of all that was found. More than one of ours
     /// is refused: nobody can tell which one the others refer to.
     fn current(&self, cx: &Cx, found: &[Found]) -> Result<Option<Found>> {

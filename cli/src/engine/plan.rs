@@ -11,6 +11,7 @@ use super::{
     Drift, Entry, Found, Key, Stage, check,
     graph::{Direction, closure, walk},
     patience::patiently,
+    unseen::Unseen,
 };
 use crate::{
     cx::Cx,
@@ -32,6 +33,8 @@ pub enum Change {
     Delete,
     /// Nothing can be done: why.
     Conflict(String),
+    /// That is known once the deployer's rights are those it needs: why it cannot be seen.
+    Unknown(String),
 }
 
 /// One line of a plan.
@@ -57,7 +60,8 @@ pub struct Planned {
     pub remark: Option<String>,
 }
 
-/// What applying `stages` would do, in catalog order.
+/// What applying `stages` would do, in catalog order. Where the deployer's rights are known to differ from
+/// those it needs, what it may not look at is [`Change::Unknown`] and no error.
 pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Planned>> {
     let chosen: BTreeSet<&Key> = catalog
         .iter()
@@ -65,7 +69,8 @@ pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Pl
         .filter(|key| stages.contains(&key.stage()))
         .collect();
     let entries = closure(catalog, &chosen);
-    let found = locate(&entries, cx).await?;
+    let unseen = Unseen::default();
+    let found = locate_but(&entries, cx, Some(&unseen)).await?;
     let mut planned = Vec::new();
     for entry in entries.into_iter().filter(|entry| chosen.contains(&entry.key)) {
         let all = found.get(&entry.key).map(Vec::as_slice).unwrap_or_default();
@@ -81,7 +86,22 @@ pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Pl
             hint: None,
             remark: None,
         };
-        let current = match check::refusal(entry, cx).await? {
+        let refusal = match unseen.why(&entry.key) {
+            Some(_) => Ok(None),
+            None => check::refusal(entry, cx).await,
+        };
+        let refusal = match refusal {
+            Ok(refusal) => refusal,
+            Err(error) => {
+                unseen.excuse(cx, &entry.key, error)?;
+                None
+            }
+        };
+        if let Some(why) = unseen.why(&entry.key) {
+            planned.push(line(None, String::new(), Change::Unknown(why)));
+            continue;
+        }
+        let current = match refusal {
             Some(refusal) => Err(refusal),
             None => entry.current(cx, all),
         };
@@ -107,7 +127,8 @@ pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Pl
             planned.push(line(Some(other.id.clone()), other.detail.clone(), Change::Keep));
         }
         for stale in all.iter().filter(|found| found.stale && found.owner == Owner::Ours) {
-            planned.push(line(Some(stale.id.clone()), stale.detail.clone(), Change::Delete));
+            let line = line(Some(stale.id.clone()), stale.detail.clone(), Change::Delete);
+            planned.push(Planned { name: entry.name_of(cx, stale), ..line });
         }
     }
     Ok(planned)
@@ -127,11 +148,29 @@ pub(super) fn tell_of_spare(cx: &Cx, entry: &Entry, all: &[Found]) {
 
 /// Finds everything, parents first, and remembers the ids for those who need them.
 pub(super) async fn locate(entries: &[&Entry], cx: &Cx) -> Result<BTreeMap<Key, Vec<Found>>> {
+    locate_but(entries, cx, None).await
+}
+
+/// As [`locate`]; what may not be looked at goes to `unseen` where there is one.
+async fn locate_but(
+    entries: &[&Entry],
+    cx: &Cx,
+    unseen: Option<&Unseen>,
+) -> Result<BTreeMap<Key, Vec<Found>>> {
     let located = Mutex::new(BTreeMap::new());
     walk(cx, entries, Direction::Build, |entry| {
         let located = &located;
         async move {
-            let all = patiently(cx, &entry.key, || entry.resource.find(cx)).await?;
+            if unseen.is_some_and(|unseen| unseen.hides(entry)) {
+                return Ok(());
+            }
+            let all = match patiently(cx, &entry.key, || entry.resource.find(cx)).await {
+                Ok(all) => all,
+                Err(error) => {
+                    let Some(unseen) = unseen else { return Err(error) };
+                    return unseen.excuse(cx, &entry.key, error);
+                }
+            };
             let usable = |found: &&Found| {
                 !found.stale && !found.spare && !matches!(found.owner, Owner::Foreign(_))
             };

@@ -8,7 +8,7 @@ use aws_sdk_cloudwatch::types::{
 
 use super::{
     elbv2::dimension,
-    monitoring::{ELB_5XX, HEALTHY_HOSTS, STATUS_CHECK, alarm_arn},
+    monitoring::{ELB_5XX, HEALTHY_HOSTS, STATUS_CHECK, alarm_arn, topic_arn},
 };
 use crate::{
     aws::Answer,
@@ -152,7 +152,7 @@ impl Alarm {
             )
             .compare("description", alarm.alarm_description().unwrap_or(""), wanted.description);
 
-        let topic = cx.id(&Key::Topic).unwrap_or_default();
+        let topic = topic_arn(&cx.names);
         let on = if alarm.actions_enabled() == Some(false) { " (turned off)" } else { "" };
         let actions = [alarm.alarm_actions(), alarm.ok_actions()].map(|actions| actions.join(", "));
         found.compare("actions", actions.join("; ") + on, format!("{topic}; {topic}"));

@@ -9,8 +9,9 @@ use aws_sdk_iam::{
 };
 use serde_json::Value;
 
-use super::iam::{
-    ABSENT, DEPLOYER_STAGES, document, owner, policy_arn, policy_name, settled, tagged,
+use super::{
+    iam::{ABSENT, DEPLOYER_STAGES, document, owner, policy_arn, policy_name, settled, tagged},
+    route53,
 };
 use crate::{
     aws::Answer,
@@ -74,6 +75,11 @@ impl Resource for DeployerPolicy {
             ])
             .on(policies()),
         ]
+    }
+
+    /// The hosted zones that rights are granted on.
+    async fn check(&self, cx: &Cx) -> Result<()> {
+        if self.stage == Stage::Lb { route53::check_where_allowed(cx).await } else { Ok(()) }
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {

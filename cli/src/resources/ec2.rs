@@ -25,7 +25,12 @@ pub(super) fn filter(name: &str, value: impl Into<String>) -> Filter {
 
 /// Ours, and called `name`.
 pub(super) fn ours_named(cx: &Cx, name: &str) -> [Filter; 2] {
-    [filter(&format!("tag:{}", tags::DEPLOYMENT), cx.names.deployment()), filter("tag:Name", name)]
+    [carrying_our_tag(cx), filter("tag:Name", name)]
+}
+
+/// What carries our owner tag, whatever it is called.
+pub(super) fn carrying_our_tag(cx: &Cx) -> Filter {
+    filter(&format!("tag:{}", tags::DEPLOYMENT), cx.names.deployment())
 }
 
 /// What has a network interface where `name=value` says: instances, the load balancer, or somebody else's.
@@ -64,6 +69,11 @@ pub(super) fn once() -> Builder {
 /// instead of one for each kind keeps the policy within its size and lets the statements merge.
 fn anything(names: &Names) -> [String; 1] {
     [names.arn("ec2", "*/*")]
+}
+
+/// Giving a thing of ours its name back. What carries our tag already cannot be made ours by another.
+pub(super) fn naming(names: &Names) -> Permission {
+    on_ours(names, &["ec2:CreateTags"])
 }
 
 /// Calls on things of ours. A call that makes a thing inside another needs this for the other.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_eventbridge::types::{InputTransformer, RuleState, Tag, Target};
 use serde_json::{Value, json};
 
-use super::difference::compare_document;
+use super::{difference::compare_document, monitoring::topic_arn};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -191,7 +191,7 @@ impl Resource for EventRule {
         // AWS keeps it as it was sent, spaces included; what is no JSON is not ours.
         let pattern = serde_json::from_str(pattern).unwrap_or_else(|_| Value::from(pattern));
         compare_document(&mut found, PATTERN, &pattern.to_string(), &self.pattern(cx).to_string());
-        let ours = self.target(cx, &cx.id(&Key::Topic).unwrap_or_default())?;
+        let ours = self.target(cx, &topic_arn(&cx.names))?;
         if !targets.targets().contains(&ours) {
             let actual = targets.targets().iter().find(|target| target.id() == TARGET_ID);
             let actual = actual.map(told).unwrap_or_default();

@@ -1,10 +1,15 @@
 //! The internet gateway: the VPC's way out, and the world's way to the bridge's public address.
 
+use std::slice;
+
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{InternetGateway, ResourceType};
 
-use super::ec2::{making, on_ours, once, ours_named, owner, tagged, tagging};
+use super::{
+    ec2::{carrying_our_tag, making, naming, on_ours, once, owner, tagged, tagging},
+    name_tag,
+};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -30,6 +35,7 @@ impl Resource for Gateway {
             Permission::read(&["ec2:DescribeInternetGateways"]),
             making(names, &["ec2:CreateInternetGateway"]),
             tagging(names),
+            naming(names),
             on_ours(
                 names,
                 &[
@@ -42,20 +48,17 @@ impl Resource for Gateway {
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
-        let mut pages = cx
-            .aws
-            .ec2
-            .describe_internet_gateways()
-            .set_filters(Some(ours_named(cx, &self.name(cx)).into()))
-            .into_paginator()
-            .items()
-            .send();
+        let pages = cx.aws.ec2.describe_internet_gateways().filters(carrying_our_tag(cx));
+        let gateways = pages.into_paginator().items().send().try_collect().await;
+        let gateways = gateways.doing("looking for our internet gateway")?;
+        let (name, tags) = (self.name(cx), InternetGateway::tags);
         let wanted = cx.id(&Key::Vpc).unwrap_or_else(|| "our VPC".to_owned());
         let mut all = Vec::new();
-        while let Some(gateway) = pages.next().await {
-            let gateway = gateway.doing("looking for our internet gateway")?;
+        for gateway in name_tag::called(cx, gateways, tags, &name, slice::from_ref(&name), |_| true)
+        {
             let id = gateway.internet_gateway_id().unwrap_or_default();
             let mut found = Found::new(id, owner(&cx.names, gateway.tags()));
+            name_tag::compare(&mut found, gateway.tags(), &name);
             let actual = attached_to(&gateway);
             found.compare(ATTACHED_TO, actual.as_deref().unwrap_or("nothing"), &wanted);
             all.push(found.within(actual.as_deref()));
@@ -86,6 +89,10 @@ impl Resource for Gateway {
     }
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        name_tag::mend(cx, found, &self.name(cx)).await?;
+        if !found.drifted(ATTACHED_TO) {
+            return Ok(());
+        }
         detach(cx, &found.id).await?;
         attach(cx, &found.id, &cx.need(&Key::Vpc)?).await
     }

@@ -13,6 +13,7 @@ mod hopeless;
 mod iam;
 mod image;
 mod monitoring;
+mod name_tag;
 mod occupants;
 mod recipe;
 mod role;

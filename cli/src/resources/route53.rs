@@ -5,7 +5,12 @@ use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecordSe
 use serde_json::json;
 
 use crate::{
-    aws::Answer, config::HostedZoneId, cx::Cx, error::Hinted, invocation::aws_cli, names::Names,
+    aws::{Answer, AwsError},
+    config::{Certificate, HostedZoneId},
+    cx::Cx,
+    error::Hinted,
+    invocation::aws_cli,
+    names::Names,
     policy::Permission,
 };
 
@@ -62,6 +67,26 @@ pub(super) async fn check(cx: &Cx, zone: &HostedZoneId, key: &str) -> Result<()>
         }
         _ => Ok(()),
     }
+}
+
+/// As [`check`], of every zone that the configuration names, where these credentials may look: no right is
+/// granted on what does not exist.
+pub(super) async fn check_where_allowed(cx: &Cx) -> Result<()> {
+    let of_site = cx.config.hosted_zone.as_ref();
+    let of_certificate = match &cx.config.certificate {
+        Certificate::Request { hosted_zone } => hosted_zone.as_ref(),
+        Certificate::Import(_) | Certificate::Existing { .. } => None,
+    };
+    let of_certificate = of_certificate.filter(|zone| of_site != Some(zone));
+    let named = [(of_site, "[dns] hosted_zone"), (of_certificate, "[certificate] hosted_zone")];
+    for (zone, key) in named {
+        let Some(zone) = zone else { continue };
+        match check(cx, zone, key).await {
+            Err(error) if error.downcast_ref::<AwsError>().is_some_and(AwsError::is_denied) => {}
+            checked => checked?,
+        }
+    }
+    Ok(())
 }
 
 /// Whether a name is that of a zone or below it.

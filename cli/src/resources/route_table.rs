@@ -1,11 +1,16 @@
 //! The route table of both subnets, with the default route to the internet gateway. The VPC's main
 //! route table is left as AWS made it.
 
+use std::slice;
+
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{ResourceType, Route, RouteState, RouteTable};
 
-use super::ec2::{interfaces, making, on_ours, once, ours_named, owner, tagged, tagging};
+use super::{
+    ec2::{carrying_our_tag, interfaces, making, naming, on_ours, once, owner, tagged, tagging},
+    name_tag,
+};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -34,6 +39,7 @@ impl Resource for Routes {
             Permission::read(&["ec2:DescribeRouteTables"]),
             making(names, &["ec2:CreateRouteTable"]),
             tagging(names),
+            naming(names),
             on_ours(
                 names,
                 &[
@@ -48,21 +54,17 @@ impl Resource for Routes {
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
-        let mut pages = cx
-            .aws
-            .ec2
-            .describe_route_tables()
-            .set_filters(Some(ours_named(cx, &self.name(cx)).into()))
-            .into_paginator()
-            .items()
-            .send();
+        let pages = cx.aws.ec2.describe_route_tables().filters(carrying_our_tag(cx));
+        let tables = pages.into_paginator().items().send().try_collect().await;
+        let tables = tables.doing("looking for our route table")?;
+        let (name, tags) = (self.name(cx), RouteTable::tags);
         let wanted =
             cx.id(&Key::InternetGateway).unwrap_or_else(|| "our internet gateway".to_owned());
         let mut all = Vec::new();
-        while let Some(table) = pages.next().await {
-            let table = table.doing("looking for our route table")?;
+        for table in name_tag::called(cx, tables, tags, &name, slice::from_ref(&name), |_| true) {
             let id = table.route_table_id().unwrap_or_default();
             let mut found = Found::new(id, owner(&cx.names, table.tags()));
+            name_tag::compare(&mut found, table.tags(), &name);
             found.compare(DEFAULT_ROUTE, default_route(table.routes()), &wanted);
             all.push(found.within(table.vpc_id()));
         }
@@ -109,6 +111,10 @@ impl Resource for Routes {
     }
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        name_tag::mend(cx, found, &self.name(cx)).await?;
+        if !found.drifted(DEFAULT_ROUTE) {
+            return Ok(());
+        }
         let gateway = cx.need(&Key::InternetGateway)?;
         let missing =
             found.drift.iter().any(|drift| drift.field == DEFAULT_ROUTE && drift.actual == NONE);

@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType, RouteTable};
+use aws_sdk_ec2::types::{self, AttributeBooleanValue, ResourceType, RouteTable};
 use ipnet::Ipv4Net;
 
 use super::{
-    ec2::{filter, interfaces, making, on_ours, once, ours_named, owner, tagged, tagging},
-    zones,
+    ec2::{
+        carrying_our_tag, filter, interfaces, making, naming, on_ours, once, owner, tagged, tagging,
+    },
+    name_tag, zones,
 };
 use crate::{
     aws::Answer,
@@ -64,6 +66,7 @@ impl Resource for Subnet {
             ]),
             making(names, &["ec2:CreateSubnet"]),
             tagging(names),
+            naming(names),
             on_ours(
                 names,
                 &[
@@ -86,24 +89,17 @@ impl Resource for Subnet {
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
-        let mut pages = cx
-            .aws
-            .ec2
-            .describe_subnets()
-            .set_filters(Some(ours_named(cx, &self.name(cx)).into()))
-            .into_paginator()
-            .items()
-            .send();
+        let name = self.name(cx);
         let table = cx.id(&Key::RouteTable).unwrap_or_else(|| "our route table".to_owned());
         let mut all = Vec::new();
-        while let Some(subnet) = pages.next().await {
-            let subnet = subnet.doing("looking for our subnets")?;
+        for subnet in self.listed(cx).await? {
             let id = subnet.subnet_id().unwrap_or_default();
             let cidr = subnet.cidr_block().unwrap_or_default();
             let zone = subnet.availability_zone().unwrap_or_default();
             let mut found =
                 Found::new(id, owner(&cx.names, subnet.tags())).detail(format!("{zone}  {cidr}"));
             found = found.within(subnet.vpc_id());
+            name_tag::compare(&mut found, subnet.tags(), &name);
             found
                 .compare(ADDRESS_RANGE, cidr, self.range(cx))
                 .fixed(ADDRESS_RANGE, Some("[network] cidr"))
@@ -150,6 +146,7 @@ impl Resource for Subnet {
     }
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        name_tag::mend(cx, found, &self.name(cx)).await?;
         if found.drifted(PUBLIC_ADDRESSES) {
             give_public_addresses(cx, &found.id).await?;
         }
@@ -211,15 +208,19 @@ impl Subnet {
         }
     }
 
+    /// What there is of it: by its name, else by its range.
+    async fn listed(self, cx: &Cx) -> Result<Vec<types::Subnet>> {
+        let pages = cx.aws.ec2.describe_subnets().filters(carrying_our_tag(cx)).into_paginator();
+        let all = pages.items().send().try_collect().await.doing("looking for our subnets")?;
+        let (ours, range) = ([Self::A, Self::B].map(|one| one.name(cx)), self.range(cx));
+        let like = |one: &types::Subnet| one.cidr_block() == Some(range.to_string().as_str());
+        Ok(name_tag::called(cx, all, types::Subnet::tags, &self.name(cx), &ours, like))
+    }
+
     async fn zone(self, cx: &Cx) -> Result<String> {
         let other = self.other().name(cx);
-        let taken = async {
-            let filters = Some(ours_named(cx, &other).into());
-            let answer = cx.aws.ec2.describe_subnets().set_filters(filters).send().await;
-            Ok(answer.doing(format!("looking for the zone of subnet `{other}`"))?)
-        };
-        let (taken, candidates) = tokio::try_join!(taken, zones::candidates(cx))?;
-        let taken = taken.subnets().first().and_then(|subnet| subnet.availability_zone());
+        let (taken, candidates) = tokio::try_join!(self.other().listed(cx), zones::candidates(cx))?;
+        let taken = taken.first().and_then(|subnet| subnet.availability_zone());
         zones::choose(&candidates, taken).ok_or_else(|| {
             let mut why = format!("there is no zone left for subnet `{}`", self.name(cx));
             if let Some(taken) = taken {

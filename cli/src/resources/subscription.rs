@@ -134,7 +134,8 @@ impl Resource for FormerSubscribers {
                 cx.note(&Key::FormerSubscriptions, text);
                 continue;
             }
-            former.push(Found::new(id, Owner::Ours).stale(true).detail(address));
+            let found = Found::new(id, Owner::Ours).called(address).stale(true);
+            former.push(found.detail("no longer configured"));
         }
         Ok(former)
     }
@@ -148,7 +149,7 @@ impl Resource for FormerSubscribers {
     }
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
-        unsubscribe(cx, found, &found.detail).await
+        unsubscribe(cx, found, found.name.as_deref().unwrap_or_default()).await
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_sns::types::Tag;
 
-use super::subscription;
+use super::{monitoring::topic_arn, subscription};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -24,7 +24,7 @@ impl Resource for MailTopic {
     }
 
     fn permissions(&self, names: &Names) -> Vec<Permission> {
-        let topic = || [arn(names)];
+        let topic = || [topic_arn(names)];
         vec![
             Permission::read(&["sns:ListTagsForResource"]).on(topic()),
             Permission::write(&["sns:CreateTopic", "sns:TagResource"])
@@ -35,7 +35,7 @@ impl Resource for MailTopic {
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
-        let arn = arn(&cx.names);
+        let arn = topic_arn(&cx.names);
         let answer = cx
             .aws
             .sns
@@ -88,8 +88,4 @@ impl Resource for MailTopic {
             .unless(&["NotFound"], format!("deleting topic `{}`", self.name(cx)))?;
         Ok(())
     }
-}
-
-fn arn(names: &Names) -> String {
-    names.arn("sns", names.deployment())
 }

@@ -1,12 +1,14 @@
 //! The VPC: the deployment's own network, with DNS names so that instances have public ones.
 
+use std::slice;
+
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType, Vpc, VpcAttributeName};
 
 use super::{
-    ec2::{interfaces, making, on_ours, once, ours_named, owner, tagged, tagging},
-    occupants,
+    ec2::{carrying_our_tag, interfaces, making, naming, on_ours, once, owner, tagged, tagging},
+    name_tag, occupants,
 };
 use crate::{
     aws::Answer,
@@ -39,22 +41,20 @@ impl Resource for Network {
             occupants::permission(), // with interfaces: which of two is in use, too
             making(names, &["ec2:CreateVpc"]),
             tagging(names),
+            naming(names),
             on_ours(names, &["ec2:ModifyVpcAttribute", "ec2:DeleteVpc"]),
         ]
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
-        let mut pages = cx
-            .aws
-            .ec2
-            .describe_vpcs()
-            .set_filters(Some(ours_named(cx, &self.name(cx)).into()))
-            .into_paginator()
-            .items()
-            .send();
+        let pages = cx.aws.ec2.describe_vpcs().filters(carrying_our_tag(cx)).into_paginator();
+        let vpcs = pages.items().send().try_collect().await.doing("looking for our VPC")?;
+        let name = self.name(cx);
         let mut all = Vec::new();
-        while let Some(vpc) = pages.next().await {
-            all.push(found(cx, &vpc.doing("looking for our VPC")?).await?);
+        for vpc in name_tag::called(cx, vpcs, Vpc::tags, &name, slice::from_ref(&name), |_| true) {
+            let mut found = found(cx, &vpc).await?;
+            name_tag::compare(&mut found, vpc.tags(), &name);
+            all.push(found);
         }
         Ok(all)
     }
@@ -83,6 +83,7 @@ impl Resource for Network {
     }
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        name_tag::mend(cx, found, &self.name(cx)).await?;
         enable_dns_names(cx, &found.id).await
     }
 

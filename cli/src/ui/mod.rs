@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use style::{Mark, Style};
-pub use text::{counted, elapsed, table};
+pub use text::{counted, elapsed, line, table};
 pub use usage::usage;
 
 pub(crate) use progress::{change, changes, drift_object};
@@ -94,6 +94,16 @@ impl Ui {
     /// Marks and colours of what is said on the way.
     pub fn progress_style(&self) -> Style {
         self.progress_style
+    }
+
+    /// Whether each thing is told of with all there is to say of it.
+    pub fn verbose(&self) -> bool {
+        self.options.verbose
+    }
+
+    /// Whether only what must be said is to be said.
+    pub fn quiet(&self) -> bool {
+        self.options.quiet
     }
 
     /// Whether results are JSON.

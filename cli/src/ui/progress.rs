@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Mark, Options, SCHEMA, Style, counted, elapsed, live::Live};
+use super::{Mark, Options, SCHEMA, Style, counted, elapsed, live::Live, text::TITLE};
 use crate::{
     aws::Call,
     engine::{Drift, Event, Key, Outcome, Stage},
@@ -18,9 +18,6 @@ use crate::{
 const SILENCE: Duration = Duration::from_secs(2);
 // How often a long wait is repeated in a log; `terraform apply` uses the same.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-
-// Width of the column that names what a resource is.
-const TITLE: usize = 20;
 
 /// Where events go.
 pub(super) struct Progress {
@@ -188,9 +185,15 @@ impl Progress {
             Event::Finished { key, name, id, outcome, took } => {
                 self.say(&finished(self.style, &label(&key, &name), &id, &outcome, took));
             }
-            Event::Failed { key, name, took } => {
-                let mark = self.style.mark(Mark::Failed);
-                self.say(&format!(" {mark} {}  failed  {}", label(&key, &name), elapsed(took)));
+            Event::Failed { key, name, took, why } => {
+                let (label, took) = (label(&key, &name), elapsed(took));
+                let (mark, word) = match why {
+                    Some(_) => (Mark::Failed, "failed"),
+                    None => (Mark::Waiting, "stopped"),
+                };
+                let mark = self.style.mark(mark);
+                let why = why.map(|why| format!("\n     {why}")).unwrap_or_default();
+                self.say(&format!(" {mark} {label}  {word}  {took}{why}"));
             }
             Event::Note { text, .. } => {
                 for line in text.lines() {
@@ -333,9 +336,9 @@ fn object(event: &Event) -> Value {
             "event": "finished", "resource": key.to_string(), "type": key.title(), "name": name,
             "id": null, "outcome": "not wanted", "changes": [], "took_ms": 0,
         }),
-        Event::Failed { key, name, took } => json!({
+        Event::Failed { key, name, took, why } => json!({
             "event": "failed", "resource": key.to_string(), "type": key.title(), "name": name,
-            "took_ms": took.as_millis(),
+            "took_ms": took.as_millis(), "why": why,
         }),
         Event::Note { key, text } => {
             json!({ "event": "note", "resource": key.to_string(), "text": text })

@@ -38,9 +38,34 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Width of the column that names what a resource is.
+pub(super) const TITLE: usize = 20;
+// Of a terminal that nobody made wider.
+const WIDTH: usize = 80;
+
+/// What a resource is, its name, and as much of the `rest` as fits on a line of 80 columns; with `all`, all of it.
+pub fn line(title: &str, name: &str, rest: &[&str], all: bool) -> String {
+    let mut line = format!(" {title:TITLE$} {name}");
+    for part in rest.iter().filter(|part| !part.is_empty()) {
+        let longer = format!("{line}  {part}");
+        if all || console::measure_text_width(&longer) <= WIDTH {
+            line = longer;
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_left_out_of_a_line() {
+        let arn = "arn:aws:acm:eu-central-1:123456789012:certificate/5c3b2a19";
+        let cut = line("certificate", "meet.example.org", &[arn, "imported"], false);
+        assert_eq!(cut, " certificate          meet.example.org  imported");
+        assert!(line("certificate", "meet.example.org", &[arn], true).ends_with(arn));
+    }
 
     #[test]
     fn time_is_short() {

@@ -37,6 +37,8 @@ EC2 = {
     "DeleteVolume": [("volume", "VolumeId")],
     "GetSecurityGroupsForVpc": [("vpc", "VpcId")],
 }
+# What is given tags after it was made, by how its id begins.
+TAGGED = {"vpc": "vpc", "subnet": "subnet", "igw": "internet-gateway", "rtb": "route-table"}
 
 
 class Compute(Asking):
@@ -46,6 +48,11 @@ class Compute(Asking):
         specified = {
             each["ResourceType"]: each.get("Tags", []) for each in self.p.get("TagSpecifications", [])
         }
+        if self.call.operation == "CreateTags":
+            for name in self.p["Resources"]:
+                kind = TAGGED[name.split("-")[0]]
+                self.ask(self.action, self.arn("ec2", kind, name), kind, context=self.request_tags(self.p["Tags"]))
+            return
         rows = EC2.get(self.call.operation)
         if self.call.operation in ("DisassociateRouteTable", "ReplaceRouteTableAssociation"):
             table, subnet = self.things.route_table_of(self.p["AssociationId"])

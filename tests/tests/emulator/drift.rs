@@ -78,7 +78,29 @@ async fn network(sdk: &SdkConfig) -> Vec<&'static str> {
             .await
             .unwrap();
     }
-    vec!["VPC", "route", "association", "internet gateway", "subnet", "security groups"]
+    rename(&ec2).await;
+    vec!["VPC", "route", "association", "internet gateway", "subnet", "security groups", "names"]
+}
+
+/// Other `Name` tags for all that has no name besides, and none for one of them.
+async fn rename(ec2: &aws_sdk_ec2::Client) {
+    use aws_sdk_ec2::types::{Filter, Tag};
+    let filter = |name: &str, values: &[&str]| {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        Filter::builder().name(name).set_values(Some(values)).build()
+    };
+    let kinds = ["vpc", "subnet", "internet-gateway", "route-table"];
+    let call = ec2.describe_tags().filters(filter("key", &["jitsi-aws:deployment"]));
+    let call = call.filters(filter("value", &["jitsi"])).filters(filter("resource-type", &kinds));
+    let tags = call.send().await.unwrap();
+    let ids = tags.tags().iter().filter_map(|tag| tag.resource_id().map(str::to_owned));
+    let ids: Vec<String> = ids.collect();
+    assert_eq!(ids.len(), 5, "{ids:?}");
+    let name = || Tag::builder().key("Name");
+    let call = ec2.create_tags().set_resources(Some(ids.clone()));
+    call.tags(name().value("renamed").build()).send().await.unwrap();
+    let subnet = ids.into_iter().find(|id| id.starts_with("subnet-")).unwrap();
+    ec2.delete_tags().resources(subnet).tags(name().build()).send().await.unwrap();
 }
 
 /// The default route leads elsewhere, one subnet has no table of ours, the other has another one.

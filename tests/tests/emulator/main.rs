@@ -15,6 +15,7 @@ mod inputs; // what is refused before the first call
 mod interrupt; // Ctrl-C ends what was begun, and no more
 mod life; // nothing → complete → unchanged → changed → nothing
 mod list; // which deployments there are, and whose the files on this machine are
+mod losses; // what plan announces of what is gone is what setup does
 mod manners; // the whole life, several times, as AWS really answers
 mod operators; // two at once, one killed, and how they take turns
 mod partitions; // what the deployer knows of them is what the SDKs know
@@ -23,6 +24,7 @@ mod prompts; // Ctrl-C and Ctrl-D at every question
 mod properties; // every property of a complete deployment, read back through the API
 mod proxy; // the only way to AWS in many companies
 mod reruns; // what is said of what is as it should be, and the words for what is not
+mod rights; // the deployer's own, where they must change before a stage can be set up
 mod screens; // whole screens of a deployment's life
 mod shells; // completions in real shells, and the manual
 mod streams; // stdout and stderr: one document, and nothing lost quietly

@@ -81,14 +81,23 @@ async fn ctrl_c_ends_the_interview_at_every_question() {
 async fn ctrl_c_where_a_name_is_asked_for_deletes_nothing() {
     let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
     jitsi.succeed(&["setup", "iam"]);
-    let asked = |keys: &[u8]| {
-        let mut terminal = Terminal::start(&jitsi.command(&["setup", "delete"]));
+    let asked_by = |arguments: &[&str], keys: &[u8]| {
+        let mut terminal = Terminal::start(&jitsi.command(arguments));
         terminal.wait_for("Type the deployment's name to go on:");
         terminal.type_in(keys);
         terminal.end()
     };
+    let asked = |keys: &[u8]| asked_by(&["setup", "delete"], keys);
     let stopped = asked(INTERRUPT);
     assert_eq!(stopped.code, 130, "{}", stopped.stderr);
+    assert!(stopped.stderr.contains(" IAM user             jitsi-deployer"), "{}", stopped.stderr);
+    let quiet = asked_by(&["setup", "delete", "--quiet"], INTERRUPT);
+    assert!(
+        quiet.stderr.contains(" of 00 iam; without --quiet, each is listed"),
+        "{}",
+        quiet.stderr
+    );
+    assert!(!quiet.stderr.contains("jitsi-deployer"), "{}", quiet.stderr);
     for (keys, words) in [(END, "no answer; nothing was deleted"), (ENTER, "not its name")] {
         let refused = asked(keys);
         assert_eq!(refused.code, 1, "{}", refused.stderr);

@@ -141,6 +141,21 @@ async fn a_rerun_is_a_line_for_each_stage() {
     for word in [" = ", "unchanged", ", as ", "next: "] {
         assert!(!quiet.stderr.contains(word), "{word} in {}", quiet.stderr);
     }
+
+    let listed = |arguments: &[&str]| {
+        let said = jitsi.run(arguments).stderr;
+        let (list, _) = said.split_once("Not deleted").unwrap_or_default();
+        list.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let list = listed(&["setup", "delete"]);
+    let resources = list.iter().filter(|line| line.starts_with(' ') && !line.starts_with(" …"));
+    assert_eq!(resources.count() as u64, existing - 3);
+    for line in &list {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let whole = listed(&["setup", "delete", "-v"]);
+    assert!(whole.iter().any(|line| line.contains("arn:aws:elasticloadbalancing")), "{whole:?}");
+    assert_eq!(listed(&["setup", "delete", "--quiet"]), [""; 0]);
 }
 
 /// The states of the stages, in their order.

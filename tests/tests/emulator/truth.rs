@@ -279,7 +279,7 @@ async fn what_takes_further_rights_says_so_in_its_plan() {
     assert_eq!(plan.code, 3, "{}{}", plan.stdout, plan.stderr);
     let waited = |line: &&str| line.contains("looking for what exists") && line.contains("min");
     assert_eq!(plan.stderr.lines().find(waited), None, "for a lease that it may not read");
-    assert!(plan.stderr.contains("the deployer's rights change with it"), "{}", plan.stderr);
+    assert!(plan.stderr.contains("the deployer's rights must change first"), "{}", plan.stderr);
     let told = hints::commands(&plan);
     assert_eq!(told, ["jitsi-aws setup iam", "jitsi-aws setup lb"], "{}", plan.stderr);
 }
