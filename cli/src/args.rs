@@ -55,6 +55,7 @@ A first deployment:
 
 /// Options of every command.
 #[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Options of every command")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Global {
     /// The deployment's configuration.
@@ -76,7 +77,7 @@ pub struct Global {
     /// Machine-readable: one JSON document on stdout, one JSON event per line on stderr.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Do not ask; to delete, the deployment's name belongs to it: `--yes=NAME`.
+    /// Answer every question with yes; `setup delete` takes it with the deployment's name, `--yes=NAME`.
     #[arg(
         short,
         long,
@@ -103,7 +104,7 @@ pub struct Global {
 pub enum Command {
     /// Write a commented jitsi.toml, from flags or by asking.
     Init(Init),
-    /// Make, mend or delete the deployment, in numbered stages; alone: show the stages.
+    /// Create, update or delete the deployment, stage by stage; alone: show the stages.
     #[command(args_conflicts_with_subcommands = true)]
     Setup {
         /// The stage; alone: show all with their state.
@@ -117,9 +118,9 @@ pub enum Command {
     },
     /// Show every deployment of the account and region; needs no jitsi.toml.
     List,
-    /// Hold a meeting from here, the user's whole way: DNS, load balancer, and UDP to the media address.
+    /// Hold a test meeting from here, on the way that users take: DNS, load balancer, UDP to the media address.
     Probe(Probe),
-    /// Harm the deployment on purpose, see how long nobody can meet, and whether it mends itself.
+    /// Break the deployment on purpose, and see how long nobody can meet and whether it recovers.
     HaTest(HaTest),
     /// Write completions for a shell to stdout.
     Completions {
@@ -150,9 +151,9 @@ pub enum Setup {
     /// Delete everything, in one run, and look again until nothing is left. Needs admin credentials.
     #[command(visible_alias = "99")]
     Delete(Delete),
-    /// Delete the unused one of two of a kind; shows first which one is in use.
+    /// Where something exists twice: show which one is in use, and delete the other.
     Repair,
-    /// End somebody else's lease on the deployment: they stop, and 90 s later others may work on it.
+    /// End somebody else's lease on the deployment: their run stops, and 90 s later others may begin.
     Unlock,
 }
 
@@ -178,16 +179,16 @@ pub struct Delete {
 /// A stage to plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PlanStage {
-    /// 00.
+    /// Who may do what.
     #[value(alias = "00")]
     Iam,
-    /// 01.
+    /// Network and instance.
     #[value(alias = "01")]
     Instances,
-    /// 02.
+    /// Certificate and load balancer.
     #[value(alias = "02")]
     Lb,
-    /// 03.
+    /// Mail when something dies.
     #[value(alias = "03")]
     Monitoring,
 }
@@ -261,7 +262,7 @@ pub struct Probe {
     /// Show neither token nor account, as a stranger: a closed site must refuse it.
     #[arg(long)]
     pub anonymous: bool,
-    /// Meet what a visitor meets whose network drops UDP; nobody is heard (exit code 4).
+    /// Behave as a visitor whose network drops UDP: no such meeting can be held (exit code 4).
     #[arg(long)]
     pub udp_blocked: bool,
 }

@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Filter};
 use aws_sdk_iam::types::User;
-use aws_sdk_resourcegroupstagging::types::TagFilter;
 use aws_smithy_types::{DateTime, date_time::Format};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use crate::{
     aws::{Answer, Aws, AwsError},
-    leftovers::{exists, is_history},
+    leftovers::exists,
     names::{DEPLOYER, IAM_PATH, Names},
     policy::Permission,
+    tagged::tagged,
     tags,
 };
 
@@ -96,7 +96,8 @@ pub fn permissions(names: &Names) -> Vec<Permission> {
 
 /// Looks for all deployments that can be seen from `region`, to which `aws` must be connected.
 pub async fn find(aws: &Aws, region: &str) -> Result<Deployments> {
-    let (mut here, groups, users) = tokio::try_join!(tagged(aws, region), groups(aws), users(aws))?;
+    let (mut here, groups, users) =
+        tokio::try_join!(carriers(aws, region), groups(aws), users(aws))?;
     for group in groups {
         let tag = |wanted| {
             group.tags().iter().find(|tag| tag.key() == Some(wanted)).and_then(|tag| tag.value())
@@ -134,25 +135,14 @@ fn entry<'a>(here: &'a mut BTreeMap<String, Deployment>, name: &str) -> &'a mut 
 }
 
 /// By name, what the tagging API lists and its own service still knows.
-async fn tagged(aws: &Aws, region: &str) -> Result<BTreeMap<String, Deployment>> {
+async fn carriers(aws: &Aws, region: &str) -> Result<BTreeMap<String, Deployment>> {
     let mut listed = Vec::new();
-    let filter = TagFilter::builder().key(tags::DEPLOYMENT).build();
-    let mut pages = aws.tagging.get_resources().tag_filters(filter).into_paginator().send();
-    while let Some(page) = pages.next().await {
-        let page = page.doing("listing what carries the tag of a deployment")?;
-        for mapping in page.resource_tag_mapping_list() {
-            let tag = |wanted| {
-                mapping.tags().iter().find(|tag| tag.key() == wanted).map(|tag| tag.value())
-            };
-            let here = tag(tags::REGION).is_none_or(|of| of == region);
-            let (Some(arn), Some(name)) = (mapping.resource_arn(), tag(tags::DEPLOYMENT)) else {
-                continue;
-            };
-            if here && !is_history(arn) {
-                let domain = tag(tags::NAME).filter(|_| arn.contains(":acm:"));
-                listed.push((arn.to_owned(), name.to_owned(), domain.map(str::to_owned)));
-            }
-        }
+    for one in tagged(aws, None).await? {
+        let here = one.tag(tags::REGION).is_none_or(|of| of == region);
+        let Some(name) = one.tag(tags::DEPLOYMENT).filter(|_| here) else { continue };
+        let domain = one.tag(tags::NAME).filter(|_| one.arn.contains(":acm:"));
+        let (name, domain) = (name.to_owned(), domain.map(str::to_owned));
+        listed.push((one.arn, name, domain));
     }
     let alive = stream::iter(listed).map(|(arn, name, domain)| async move {
         anyhow::Ok(lives(aws, &arn).await?.then_some((name, domain)))

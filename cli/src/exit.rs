@@ -14,7 +14,7 @@ pub enum Exit {
     Failed = 2,
     /// `plan`: there is something to do.
     Changes = 3,
-    /// `probe`: no meeting can be held. `ha-test`: the deployment did not mend itself.
+    /// `probe`: no meeting can be held. `ha-test`: the deployment did not recover.
     Unhealthy = 4,
     /// Ctrl-C, as shells tell it (128 and the signal's number).
     Stopped = 130,
@@ -35,12 +35,12 @@ impl Exit {
         match self {
             Self::Done => "done, or nothing to do",
             Self::Yours => {
-                "you can mend it, and the message says how; `plan`: something is in the way"
+                "you can fix it, and the message says how; `plan`: something is in the way"
             }
             Self::Failed => "AWS or jitsi-aws failed, or the result could not be written",
             Self::Changes => "`plan`: there is something to do",
             Self::Unhealthy => {
-                "`probe`: no meeting can be held; `ha-test`: the deployment did not mend itself"
+                "`probe`: no meeting can be held; `ha-test`: the deployment did not recover"
             }
             Self::Stopped => "you stopped it with Ctrl-C; the same command goes on from there",
         }

@@ -7,7 +7,6 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Result;
 use aws_sdk_ec2::types::{Filter, InstanceStateName, VolumeState};
-use aws_sdk_resourcegroupstagging::types::TagFilter;
 use tokio::time::Instant;
 
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     engine::{Doomed, Entry, Key, Stage},
     names::Names,
     policy::Permission,
+    tagged::tagged,
     tags::{self, Owner},
 };
 
@@ -37,7 +37,7 @@ pub fn iam_permissions(names: &Names) -> Vec<Permission> {
 }
 
 /// What carries our owner tag, as the tagging API lists it.
-struct Tagged {
+struct Carrier {
     arn: String,
     /// Whether it is of a kind, and has a name, that we give.
     known: bool,
@@ -45,12 +45,12 @@ struct Tagged {
 
 /// ARNs that still carry our owner tag and belong to one of `stages`. The tagging API goes on naming
 /// what is deleted, listeners, volumes and instances for hours (aws/aws-sdk issue 676): a leftover is
-/// what its own service still finds. Experiments are history, which nobody can delete for 120 days.
+/// what its own service still finds.
 pub async fn by_tag(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<String>> {
     let start = Instant::now();
     loop {
         let mut left = Vec::new();
-        for Tagged { arn, known } in tagged(catalog, stages, cx).await? {
+        for Carrier { arn, known } in of_stages(catalog, stages, cx).await? {
             if known && exists(&cx.aws, &arn).await? {
                 left.push(arn);
             }
@@ -71,7 +71,7 @@ pub async fn strangers(
     cx: &Cx,
 ) -> Result<Vec<String>> {
     let mut strangers = Vec::new();
-    for Tagged { arn, known } in tagged(catalog, stages, cx).await? {
+    for Carrier { arn, known } in of_stages(catalog, stages, cx).await? {
         let named = |doomed: &Doomed| {
             let rest = arn.strip_suffix(doomed.found.id.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.ends_with([':', '/']))
@@ -111,32 +111,19 @@ pub async fn delete_volumes(cx: &Cx) -> Result<()> {
     Ok(())
 }
 
-async fn tagged(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Tagged>> {
+async fn of_stages(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Carrier>> {
     let names: BTreeSet<String> = catalog.iter().map(|entry| entry.resource.name(cx)).collect();
-    let filter = TagFilter::builder().key(tags::DEPLOYMENT).values(cx.names.deployment()).build();
-    let mut pages = cx.aws.tagging.get_resources().tag_filters(filter).into_paginator().send();
-    let mut tagged = Vec::new();
-    while let Some(page) = pages.next().await {
-        for mapping in page.doing("listing what carries our tag")?.resource_tag_mapping_list() {
-            let Some(arn) = mapping.resource_arn() else { continue };
-            let tags = || mapping.tags().iter().map(|tag| (tag.key(), tag.value()));
-            let value = |key| tags().find(|(tag, _)| *tag == key).map(|(_, value)| value);
-            let here = value(tags::STAGE)
-                .is_none_or(|stage| stages.iter().any(|here| here.word() == stage))
-                && tags::owner(&cx.names, tags()) == Owner::Ours;
-            if here && !is_history(arn) {
-                let known =
-                    is_made(arn) && value(tags::NAME).is_some_and(|name| names.contains(name));
-                tagged.push(Tagged { arn: arn.to_owned(), known });
-            }
-        }
-    }
-    Ok(tagged)
-}
-
-/// Whether this is an experiment, which nobody can delete.
-pub(crate) fn is_history(arn: &str) -> bool {
-    arn.contains(":experiment/")
+    let mut all = tagged(&cx.aws, Some(cx.names.deployment())).await?;
+    all.retain(|one| {
+        let stage = one.tag(tags::STAGE);
+        stage.is_none_or(|stage| stages.iter().any(|here| here.word() == stage))
+            && tags::owner(&cx.names, one.tags()) == Owner::Ours
+    });
+    let carriers = all.into_iter().map(|one| {
+        let named = one.tag(tags::NAME).is_some_and(|name| names.contains(name));
+        Carrier { known: named && is_made(&one.arn), arn: one.arn }
+    });
+    Ok(carriers.collect())
 }
 
 /// Whether this is of a kind that we make, or that comes with what we make. Snapshots and images of an

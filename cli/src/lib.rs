@@ -28,6 +28,7 @@ pub mod recent;
 pub mod resources;
 mod shared;
 pub mod site_record;
+mod tagged;
 pub mod tags;
 pub mod ui;
 pub mod visitor;

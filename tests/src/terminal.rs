@@ -133,3 +133,11 @@ impl Terminal {
         run
     }
 }
+
+impl Drop for Terminal {
+    /// Nobody is left to answer a program that still asks.
+    fn drop(&mut self) {
+        let _already_ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}

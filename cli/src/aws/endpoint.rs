@@ -66,7 +66,7 @@ pub(crate) fn shown(url: &str) -> String {
 fn refused(name: &str, value: &str) -> Hinted {
     let value = shown(value);
     Hinted::user(
-        format!("{name} is `{value}`, which is no address of a service"),
+        format!("{name} is `{value}`, which is not the address of a service"),
         format!("unset {name} to reach AWS itself, or set it to https://HOST or http://HOST:PORT"),
     )
 }

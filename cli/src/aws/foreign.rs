@@ -36,7 +36,7 @@ pub(super) fn answer(raw: &Response) -> String {
         (None, _) if body.is_empty() => "nothing".to_owned(),
         (None, _) => format!("{} bytes", body.len()),
     };
-    format!("HTTP {status} with {told}: that is no answer of AWS's")
+    format!("HTTP {status} with {told}: that is not an answer from AWS")
 }
 
 /// The title of a page, else the beginning of a text; `None` when it is neither.
@@ -65,7 +65,7 @@ fn glimpse(body: &[u8]) -> Option<String> {
 }
 
 // How libraries say what went wrong below HTTP, and the same in an operator's words.
-const WORDS: [(&str, &str); 14] = [
+const WORDS: [(&str, &str); 18] = [
     (
         "no credentials found in chain",
         "no credentials: neither in the environment nor in a profile, and no role of an instance or a container",
@@ -74,10 +74,20 @@ const WORDS: [(&str, &str); 14] = [
         "the credential provider was not enabled",
         "it holds no credentials, or there is none of that name",
     ),
-    ("length limit exceeded", "it is longer than any answer of AWS's"),
+    ("length limit exceeded", "it is longer than any answer from AWS"),
     ("identity resolver timed out", "the credentials did not come in time"),
+    (
+        "tunnel error: proxy authorization required",
+        "the proxy asks for a user and a password (HTTP 407)",
+    ),
+    (
+        "tunnel error: proxy response headers too long",
+        "the proxy answers with more than belongs to CONNECT",
+    ),
+    ("tunnel error: unexpected end of file", "the proxy hangs up instead of connecting to AWS"),
+    ("tunnel error", "the proxy refuses to connect to AWS"),
     ("Connection refused", "nothing listens there (connection refused)"),
-    ("connect timeout occurred", "nothing answers there (no connection in time)"),
+    ("timed out", "nothing answers there (no connection in time)"),
     ("Name or service not known", "its name is not in the DNS"),
     ("Temporary failure in name resolution", "no DNS server answers here"),
     ("InvalidContentType", "what listens there speaks no TLS"),
@@ -126,12 +136,15 @@ mod tests {
         // A page that colours the terminal shows nothing of itself.
         assert_eq!(
             told(200, "text/html", page),
-            format!("HTTP 200 with {} bytes of text/html: that is no answer of AWS's", page.len())
+            format!(
+                "HTTP 200 with {} bytes of text/html: that is not an answer from AWS",
+                page.len()
+            )
         );
         let page = page.replace("\u{1b}[31m", "");
         assert_eq!(
             told(503, "text/html; charset=utf-8", page),
-            "HTTP 503 with a page, \"Access denied\": that is no answer of AWS's"
+            "HTTP 503 with a page, \"Access denied\": that is not an answer from AWS"
         );
     }
 
@@ -143,9 +156,12 @@ mod tests {
         let gzip = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3].to_vec();
         assert_eq!(
             told(200, "text/xml", gzip),
-            "HTTP 200 with 10 bytes of text/xml: that is no answer of AWS's"
+            "HTTP 200 with 10 bytes of text/xml: that is not an answer from AWS"
         );
-        assert_eq!(told(200, "text/xml", ""), "HTTP 200 with nothing: that is no answer of AWS's");
+        assert_eq!(
+            told(200, "text/xml", ""),
+            "HTTP 200 with nothing: that is not an answer from AWS"
+        );
     }
 
     #[test]
@@ -159,6 +175,7 @@ mod tests {
         let refused = "nothing listens there (connection refused)";
         assert_eq!(transport("Connection refused (os error 111)"), refused);
         assert_eq!(transport("No route to host (os error 113)"), "No route to host");
+        assert_eq!(transport("tunnel error: unsuccessful"), "the proxy refuses to connect to AWS");
         let tls = "received corrupt message of type InvalidContentType";
         assert_eq!(transport(tls), "what listens there speaks no TLS");
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use aws_config::{
-    AppName, BehaviorVersion, Region, SdkConfig, identity::IdentityCache,
+    AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig, identity::IdentityCache,
     profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig, retry::RetryConfig,
     timeout::TimeoutConfig,
 };
@@ -106,18 +106,10 @@ pub async fn connect(
         let client = jitsi_http::client(proxy.as_ref());
         client.map_err(|none| Hinted::user(none.to_string(), NoAuthorities::HINT))?
     };
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+    let mut loader = limited()
         .region(Region::new(region.to_owned()))
         .http_client(http.clone())
-        .app_name(AppName::new(concat!("jitsi-aws-", env!("CARGO_PKG_VERSION")))?)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-        .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_LIMIT).build())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_LIMIT)
-                .operation_attempt_timeout(ATTEMPT_LIMIT)
-                .build(),
-        );
+        .app_name(AppName::new(concat!("jitsi-aws-", env!("CARGO_PKG_VERSION")))?);
     if let Credentials::Profile(name) = credentials {
         // A profile may assume a role or sign on, for which its provider makes calls of its own.
         let calling = ProviderConfig::default()
@@ -130,6 +122,19 @@ pub async fn connect(
     let config = loader.load().await;
     endpoint::check(config.endpoint_url())?;
     Ok(Aws::new(&config, calls))
+}
+
+/// How long everything may take, and how often it is tried.
+fn limited() -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_LIMIT).build())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_LIMIT)
+                .operation_attempt_timeout(ATTEMPT_LIMIT)
+                .build(),
+        )
 }
 
 macro_rules! client {
@@ -218,4 +223,59 @@ impl Aws {
 /// Path style, so that an endpoint given as an address works too.
 fn s3(config: &SdkConfig) -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::from(config).force_path_style(config.endpoint_url().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::{
+        Credentials as Key, provider::future::ProvideCredentials as Provided,
+    };
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A process, a sign-on service or a role that never answers.
+    #[derive(Debug)]
+    struct Silent;
+
+    impl ProvideCredentials for Silent {
+        fn provide_credentials<'a>(&'a self) -> Provided<'a>
+        where
+            Self: 'a,
+        {
+            Provided::new(std::future::pending())
+        }
+    }
+
+    /// What is told of the first call, and after how many seconds.
+    async fn told(loader: ConfigLoader) -> (String, u64) {
+        let config = loader.region(Region::new("eu-central-1")).load().await;
+        let start = Instant::now();
+        let error = Aws::new(&config, Calls::default()).caller().await.unwrap_err();
+        (error.to_string(), start.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_do_not_come_are_told_to_be_late() {
+        let (said, seconds) = told(limited().credentials_provider(Silent)).await;
+        assert!(said.contains("the credentials did not come in time"), "{said}");
+        assert_eq!(seconds, CREDENTIALS_LIMIT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_a_connection_and_says_nothing_is_given_up() {
+        // The system takes connections for it; nobody ever shakes hands.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("https://{}", silent.local_addr().unwrap());
+        let loader = limited()
+            .credentials_provider(Key::new("a", "b", None, None, "test"))
+            .http_client(jitsi_http::client(None).unwrap())
+            .endpoint_url(endpoint);
+        let (said, seconds) = told(loader).await;
+        assert!(said.contains("nothing answers there (no connection in time)"), "{said}");
+        let attempts = u64::from(ATTEMPTS);
+        let pauses = 60;
+        let least = CONNECT_LIMIT.as_secs() * attempts;
+        assert!((least..least + pauses).contains(&seconds), "{seconds} s");
+    }
 }

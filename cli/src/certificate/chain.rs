@@ -45,11 +45,11 @@ fn issued(issuer: &X509Certificate<'_>, certificate: &X509Certificate<'_>) -> bo
     issuer.subject().as_raw() == certificate.issuer().as_raw()
         && match certificate.verify_signature(Some(issuer.public_key())) {
             Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm) => true,
-            Err(_) => has_short_rsa_key(issuer),
+            Err(_) => has_short_rsa_key(issuer) || leaf::is_signed_with_pss(certificate),
         }
 }
 
-/// ring verifies nothing below 2048 bits.
+/// ring verifies nothing below 2048 bits, and PSS only with a salt as long as the hash.
 fn has_short_rsa_key(certificate: &X509Certificate<'_>) -> bool {
     matches!(certificate.public_key().parsed(), Ok(PublicKey::RSA(key)) if key.key_size() < 2048)
 }
@@ -127,8 +127,10 @@ fn check_authority(
     let file = findings.chain_file();
     leaf::check_dates(certificate, &format!("{} ", name(certificate)), file, now, findings);
     if !certificate.is_ca() {
-        let reason =
-            format!("{} is no authority's certificate, yet it issued another", name(certificate));
+        let reason = format!(
+            "{} is not an authority's certificate, yet it issued another",
+            name(certificate)
+        );
         findings.problem(file, reason);
     }
     if !is_self_signed(certificate) {

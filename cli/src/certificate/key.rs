@@ -49,7 +49,7 @@ impl Key {
             // Kinds nothing here can read are refused by `leaf`, which knows what an ALB takes.
             None if matches_what_an_alb_takes(leaf) => findings.problem(
                 File::PrivateKey,
-                "is no RSA or EC key that can be read; `openssl pkey -in FILE` writes it anew",
+                "is not an RSA or EC key that can be read; `openssl pkey -in FILE` writes it anew",
             ),
             _ => {}
         }

@@ -8,8 +8,8 @@ use x509_parser::{
     extensions::GeneralName,
     oid_registry::{
         OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521,
-        OID_PKCS1_MD5WITHRSAENC, OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA, OID_SIG_ED25519,
-        asn1_rs::Oid,
+        OID_PKCS1_MD5WITHRSAENC, OID_PKCS1_RSASSAPSS, OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA,
+        OID_SIG_ED25519, asn1_rs::Oid,
     },
     public_key::PublicKey,
 };
@@ -43,13 +43,12 @@ pub(super) fn check(
             "is not for web servers (its extended key usage lacks serverAuth)",
         );
     }
+    check_signature(leaf, File::Certificate, findings);
     if self_signed {
         findings.warning(
             File::Certificate,
             "is self-signed: every browser will warn, and the Jitsi apps will refuse the site",
         );
-    } else {
-        check_signature(leaf, File::Certificate, findings);
     }
     names
 }
@@ -150,6 +149,12 @@ pub(super) fn algorithm(leaf: &X509Certificate<'_>) -> Result<(), String> {
             2048 | 3072 | 4096 => return Ok(()),
             bits => format!("an RSA key of {bits} bits"),
         },
+        _ if key.algorithm.algorithm == OID_PKCS1_RSASSAPSS => {
+            return Err(format!(
+                "has an RSA-PSS key (rsassaPss), which ACM does not know; {allowed}: have it issued for a plain RSA \
+                 key (rsaEncryption)"
+            ));
+        }
         _ if key.algorithm.algorithm == OID_SIG_ED25519 => "an Ed25519 key".to_owned(),
         _ if key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY => {
             let curve = key.algorithm.parameters.as_ref().and_then(|it| it.as_oid().ok());
@@ -171,6 +176,11 @@ const WEAK: [(Oid<'_>, &str); 3] = [
     (OID_SHA1_WITH_RSA, "SHA-1"),
 ];
 
+/// Whether the signature is RSA's with PSS (RFC 4055).
+pub(super) fn is_signed_with_pss(certificate: &X509Certificate<'_>) -> bool {
+    certificate.signature_algorithm.algorithm == OID_PKCS1_RSASSAPSS
+}
+
 /// Checks that `certificate` is signed with an algorithm browsers accept.
 pub(super) fn check_signature(
     certificate: &X509Certificate<'_>,
@@ -178,6 +188,14 @@ pub(super) fn check_signature(
     findings: &mut Findings<'_>,
 ) {
     let algorithm = &certificate.signature_algorithm.algorithm;
+    if is_signed_with_pss(certificate) {
+        let reason = format!(
+            "{} is signed with RSA-PSS, of which AWS does not say whether ACM takes it; if it is refused, have \
+             it issued anew with another signature (sha256WithRSAEncryption)",
+            name(certificate)
+        );
+        findings.warning(file, reason);
+    }
     if let Some((_, hash)) = WEAK.iter().find(|(weak, _)| weak == algorithm) {
         let reason = format!(
             "{} is signed with {hash}, which browsers refuse; have it issued anew",

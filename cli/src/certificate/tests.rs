@@ -243,7 +243,7 @@ fn issuers_must_be_valid_authorities() {
     site.intermediate = site.root.below(params("Intermediate", &[]));
     site.write_leaf(&params(DOMAIN, &[DOMAIN]));
     site.write_chain(site.intermediate.pem());
-    assert!(site.problem().contains("no authority's certificate"), "{}", site.problem());
+    assert!(site.problem().contains("not an authority's certificate"), "{}", site.problem());
 }
 
 #[test]
@@ -423,11 +423,28 @@ fn only_keys_an_alb_takes_are_taken() {
     );
     let mut site = Site::new();
     site.paths.chain = None;
-    for (name, what) in [("rsa1024", "RSA key of 1024 bits"), ("p521", "EC key on P-521")] {
+    for (name, what) in [
+        ("rsa1024", "RSA key of 1024 bits"),
+        ("p521", "EC key on P-521"),
+        (
+            "pss",
+            "RSA-PSS key (rsassaPss), which ACM does not know; the load balancer takes RSA of 2048",
+        ),
+    ] {
         site.write_certificate(fixture(&format!("{name}.pem")));
         site.write_key(fixture(&format!("{name}.key")));
         assert!(site.problem().contains(what), "{}", site.problem());
     }
+}
+
+#[test]
+fn a_signature_that_acm_may_refuse_is_worth_a_warning() {
+    let mut site = Site::new();
+    site.paths.chain = None;
+    site.write_certificate(fixture("pss-signed.pem"));
+    site.write_key(fixture("rsa2048.key"));
+    let warnings = site.warnings();
+    assert!(warnings.iter().any(|warning| warning.contains("signed with RSA-PSS")), "{warnings:?}");
 }
 
 #[test]

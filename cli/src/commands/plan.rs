@@ -109,7 +109,7 @@ fn cost(config: &Config, planned: &[Planned]) -> Option<String> {
         )
     };
     Some(format!(
-        "cost: {all}, by the hour, and traffic\n      {figure}; yours: https://calculator.aws"
+        "cost: {all}, by the hour, and traffic\n      {figure}; your own: https://calculator.aws"
     ))
 }
 

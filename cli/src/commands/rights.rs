@@ -24,7 +24,7 @@ const DECISIVE: [Key; 4] =
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rights {
     differences: Vec<Difference>,
-    /// Looking at them is a right, too.
+    /// Looking at them is one of them.
     hidden: bool,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut all: Vec<String> = self.differences.iter().map(told).collect();
         if self.hidden {
-            all.push("it may not even look at them".to_owned());
+            all.push("it may not even look at its own rights".to_owned());
         }
         f.write_str(&all.join("; "))
     }
@@ -97,7 +97,9 @@ impl Session {
         };
         self.rights = match seen {
             Ok(differences) => Rights { differences, hidden: false },
-            Err(error) if is_denied(&error) => Rights { differences: Vec::new(), hidden: true },
+            Err(error) if is_denied(&error) => {
+                Rights { differences: Vec::new(), hidden: self.is_deployer() }
+            }
             Err(error) => return Err(error),
         };
         if self.is_deployer() && !self.rights.are_right() {

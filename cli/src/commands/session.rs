@@ -14,7 +14,7 @@ use crate::{
     engine::Entry,
     error::{Hinted, SIGN_IN},
     invocation::{as_admin, as_deployer, aws_anywhere, command, deploys_to, with_other_profile},
-    local::CredentialsFile,
+    local::{self, CredentialsFile},
     names::Names,
     partition::PARTITIONS,
     recent::Recent,
@@ -206,17 +206,25 @@ async fn refuse_without_iam(aws: &Aws, caller: &Caller) -> Result<()> {
     }
 }
 
-/// Nothing was sent with a named profile: it is the profile that is at fault, not the chain.
+/// Nothing was sent: which variable or file is at fault, where that can be seen.
 fn unusable(error: anyhow::Error, credentials: &Credentials) -> anyhow::Error {
-    let unsent = error.downcast_ref::<AwsError>().is_some_and(|error| error.fate == Fate::NotSent);
+    let unsent = error.downcast_ref::<AwsError>().filter(|error| error.fate == Fate::NotSent);
+    let Some(unsent) = unsent else { return error };
+    let named = match credentials {
+        Credentials::Profile(profile) => Some(profile.as_str()),
+        Credentials::Ambient => None,
+    };
+    if let Some(local::Fault { what, hint }) = local::credential_fault(named, &unsent.message) {
+        return Hinted::user(format!("no credentials: {what}"), hint).into();
+    }
     match credentials {
-        Credentials::Profile(profile) if unsent => error.context(Hinted::user(
+        Credentials::Profile(profile) => error.context(Hinted::user(
             format!("the profile `{profile}` gives no credentials"),
             format!(
                 "see which there are with `aws configure list-profiles`; if it asks for an MFA code, {SIGN_IN}"
             ),
         )),
-        _ => error,
+        Credentials::Ambient => error,
     }
 }
 

@@ -227,12 +227,12 @@ fn finish(env: &Env, config: &Arc<Config>, word: &str, summary: &Summary, addres
 /// The first stage with something to do. Of a deployment that is new since `start` that needs no look, and of
 /// one that cannot be looked at it is left to `plan`.
 async fn next_after_iam(session: &Session, start: Instant) -> String {
+    // Whoever may change IAM need not be allowed to look at the rest.
+    const LIMIT: Duration = Duration::from_secs(10);
     let cx = &session.cx;
     if cx.recent.made_since(&Key::DeployerUser, start) {
         return as_deployer("setup instances");
     }
-    // Whoever may change IAM need not be allowed to look at the rest.
-    const LIMIT: Duration = Duration::from_secs(10);
     let later = [Stage::Instances, Stage::Lb, Stage::Monitoring];
     let planned = timeout(LIMIT, engine::plan(&session.catalog, &later, cx)).await;
     let Ok(Ok(planned)) = planned else { return as_deployer("plan") };

@@ -31,7 +31,7 @@ fn name(architecture: Architecture) -> String {
 pub(super) fn missing(path: &Path, architecture: Architecture) -> Option<Problem> {
     let reason = match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => return None,
-        Ok(_) => "is no file".to_owned(),
+        Ok(_) => "is not a file".to_owned(),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             format!("does not exist; `scripts/build-agent {}` makes it", architecture.machine())
         }

@@ -199,7 +199,7 @@ impl Invalid {
             count => format!("{count} problems in {path}"),
         };
         let hint =
-            format!("mend {path}{and_files} and run the command again; nothing was sent to AWS");
+            format!("correct {path}{and_files} and run the command again; nothing was sent to AWS");
         Self { what, problems, hint }
     }
 }
@@ -261,7 +261,7 @@ fn text(path: &Path) -> Result<String, Invalid> {
             "does not exist".to_owned(),
             &format!("write one with `{}`, or name another with `--config PATH`", command("init")),
         ),
-        ErrorKind::InvalidData => refuse("is no UTF-8 text".to_owned(), "save it as UTF-8"),
+        ErrorKind::InvalidData => refuse("is not UTF-8 text".to_owned(), "save it as UTF-8"),
         _ => refuse(
             format!("cannot be read: {}", input_file::why(&error)),
             "name another with `--config PATH`",

@@ -71,7 +71,7 @@ fn config(root: &mut Section<'_>, base: &Path, warnings: &Warnings) -> Partial {
     if let Some(region) = &region
         && let Some(known) = region.misspelt()
     {
-        let reason = format!("is no region known to this version; did you mean \"{known}\"?");
+        let reason = format!("is not a region known to this version; did you mean \"{known}\"?");
         warnings.add("deployment.region", region.as_str(), reason);
     }
     let domain = root.section("site", |table| site(table, warnings));
@@ -226,13 +226,16 @@ fn network(
         (Ok(_), Some(2)) => {
             table.problem(
                 "zones",
-                "name the same zone twice; the load balancer needs two different ones",
+                "names the same zone twice; the load balancer needs two different ones",
             );
             None
         }
         (Err(_), None | Some(2)) | (Ok(_), None) => None, // absent, or each bad one was told
         (_, Some(_)) => {
-            table.problem("zones", "must be exactly two, or leave the key out to have two chosen");
+            table.problem(
+                "zones",
+                "must be exactly two zones; or leave the key out to have two chosen",
+            );
             None
         }
     };

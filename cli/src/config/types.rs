@@ -103,11 +103,11 @@ impl Zone {
     pub fn parse(text: &str, region: Option<&Region>) -> Result<Self, String> {
         let example = region.map_or("eu-central-1", Region::as_str);
         let Some(in_region) = text.strip_suffix(|c: char| c.is_ascii_lowercase()) else {
-            return Err(format!("is no availability zone; write \"{example}a\""));
+            return Err(format!("is not an availability zone; write \"{example}a\""));
         };
         if settings::region(in_region).is_err() {
             return Err(format!(
-                "is no availability zone; write \"{example}a\" (a local or wavelength zone cannot \
+                "is not an availability zone; write \"{example}a\" (a local or wavelength zone cannot \
                  hold the load balancer)"
             ));
         }
@@ -135,7 +135,7 @@ impl InstanceType {
             {
                 Ok(Self(text.to_owned()))
             }
-            _ => Err("is no instance type; write family.size, such as \"t3.large\"".into()),
+            _ => Err("is not an instance type; write family.size, such as \"t3.large\"".into()),
         }
     }
 
@@ -161,7 +161,7 @@ impl ImageId {
         if matches!(digits.len(), 8 | 17) && hex {
             Ok(Self(text.to_owned()))
         } else {
-            Err("is no image; write \"debian-13\", \"debian-12\" or an AMI id (\"ami-\" and its 17 \
+            Err("is not an image; write \"debian-13\", \"debian-12\" or an AMI id (\"ami-\" and its 17 \
                  hexadecimal digits), or leave the key out for the newest Debian 13"
                 .into())
         }
@@ -181,7 +181,7 @@ impl HostedZoneId {
         }
         let name = if text.contains('.') { text } else { "example.org" };
         Err(format!(
-            "is no hosted zone id (Z…); `aws route53 list-hosted-zones-by-name --dns-name {name}` \
+            "is not a hosted zone id (Z…); `aws route53 list-hosted-zones-by-name --dns-name {name}` \
              prints it"
         ))
     }
@@ -193,7 +193,7 @@ impl CertificateArn {
     pub fn parse(text: &str, region: Option<&Region>) -> Result<Self, String> {
         let fields: Vec<&str> = text.splitn(6, ':').collect();
         let &["arn", partition, service, arn_region, account, resource] = fields.as_slice() else {
-            return Err("is no ARN; `aws acm list-certificates` prints it: \
+            return Err("is not an ARN; `aws acm list-certificates` prints it: \
                  arn:aws:acm:REGION:ACCOUNT:certificate/ID"
                 .into());
         };
@@ -203,7 +203,7 @@ impl CertificateArn {
         let account_id = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
         let certificate = resource.strip_prefix("certificate/").is_some_and(|id| !id.is_empty());
         if service != "acm" || !account_id || !certificate {
-            return Err("is no certificate's ARN; it reads \
+            return Err("is not the ARN of a certificate; it reads \
                  arn:aws:acm:REGION:ACCOUNT:certificate/ID"
                 .into());
         }
@@ -224,7 +224,7 @@ impl Email {
     /// A practical check, not RFC 5321: one `@`, a plausible local part, a public domain.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some((local, domain)) = text.rsplit_once('@') else {
-            return Err("is no e-mail address; write name@example.org".into());
+            return Err("is not an e-mail address; write name@example.org".into());
         };
         if text.contains('<') || text.chars().any(char::is_whitespace) {
             return Err("must be the bare address, without name, spaces and brackets".into());

@@ -265,7 +265,7 @@ impl Entry {
                 }
             };
             return Err(
-                Hinted::user(format!("{it} is there already, and not ours: {why}"), hint).into()
+                Hinted::user(format!("{it} exists already and is not ours: {why}"), hint).into()
             );
         }
         if let Some(why) = self.resource.refuse(cx, found) {

@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// How to sign in where a plain profile or plain keys do not do: an MFA code is never asked for here.
-pub(crate) const SIGN_IN: &str = "sign in with MFA first: `aws login`, `aws sso login`, or, for a profile with `mfa_serial`, \
-     `eval \"$(aws configure export-credentials --profile NAME --format env)\"`";
+pub(crate) const SIGN_IN: &str = "sign in with MFA first: `aws sso login`, or `aws login` and then, as for a profile with \
+     `mfa_serial`, `eval \"$(aws configure export-credentials --profile NAME --format env)\"`";
 
 /// The hint for an AWS error; `None` when there is nothing the user can do.
 pub(super) fn of(error: &AwsError) -> Option<String> {
@@ -28,7 +28,7 @@ pub(super) fn of(error: &AwsError) -> Option<String> {
     }
     let hint = match error.code.as_str() {
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired" => {
-            "the session is over: run `aws sso login`, or renew the credentials you exported, and try again".into()
+            "the session is over: run `aws sso login` (with the profile's name), or renew the credentials you exported, and try again".into()
         }
         "InvalidClientTokenId" | "UnrecognizedClientException" | "AuthFailure"
         | "InvalidAccessKeyId" => {
@@ -121,7 +121,8 @@ fn sts(region: &str) -> String {
 fn no_way(proxy: &Proxy) -> String {
     format!(
         "calls to AWS go through the proxy {proxy}, as HTTPS_PROXY or ALL_PROXY says: see what it answers with \
-         `curl -v https://sts.amazonaws.com`; what needs no proxy is named in NO_PROXY"
+         `curl -v https://sts.amazonaws.com`; user and password are written before its name, \
+         `http://USER:PASSWORD@HOST:PORT`; what needs no proxy is named in NO_PROXY"
     )
 }
 

@@ -94,7 +94,7 @@ fn victim(sight: &Sight) -> Result<Victim, Hinted> {
         let states: Vec<String> = states.collect();
         let what = "no instance is in service and healthy: there is nothing to fail over from";
         let hint = format!(
-            "wait until the group has mended that, see `{}`, or make the instance: `{}`",
+            "wait until the group has recovered, see `{}`, or make the instance: `{}`",
             command("setup"),
             command("setup instances")
         );

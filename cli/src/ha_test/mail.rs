@@ -28,7 +28,7 @@ impl Maildir {
         let mut maildir = Self { path: path.to_owned(), known: BTreeSet::new() };
         let listed = maildir.unread().await.map_err(|error| {
             Hinted::user(
-                format!("{} is no maildir: {error}", path.display()),
+                format!("{} is not a maildir: {error}", path.display()),
                 "name the directory that holds `new`, `cur` and `tmp`: --maildir DIR",
             )
         })?;

@@ -1,10 +1,13 @@
 //! What the deployment leaves on the operator's own machine: a profile in the shared credentials
 //! file, and the private key for SSH.
 
+mod credential_faults;
 mod credentials_file;
 mod private_key;
 mod secret_file;
+mod shared_profiles;
 
+pub use credential_faults::{Fault, credential_fault};
 pub use credentials_file::{CredentialsFile, Profile};
 pub use private_key::{Kept, PrivateKeyFile};
 

@@ -67,7 +67,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Hinted {
     Hinted::user(
         format!("{} cannot be read: {}", path.display(), input_file::why(error)),
-        "mend it or move it away, or name another one where a variable of the environment names it",
+        "correct it or move it away, or name another one where a variable of the environment names it",
     )
 }
 

@@ -51,7 +51,7 @@ impl Resource for Figures {
             .unless(&NOT_FOUND, format!("looking for dashboard `{name}`"))?;
         let Some(answer) = answer else { return Ok(Vec::new()) };
         let actual: Value = serde_json::from_str(answer.dashboard_body().unwrap_or_default())
-            .with_context(|| format!("dashboard `{name}` is no JSON"))?;
+            .with_context(|| format!("dashboard `{name}` is not JSON"))?;
         let mut found = Found::new(&name, owner(&cx.names, &actual));
         compare_document(&mut found, WIDGETS, &actual.to_string(), &body(cx).to_string());
         Ok(vec![found])

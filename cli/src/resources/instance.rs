@@ -314,7 +314,7 @@ fn gave_up(cx: &Cx, failed: &[&Activity]) -> Hinted {
     Hinted::ours(
         format!("no instance came into service, {} launches failed: {reason}", failed.len()),
         format!(
-            "mend that and run `{}` again; meanwhile the group goes on trying, and `{}` tells how it fares",
+            "fix that and run `{}` again; meanwhile the group goes on trying, and `{}` tells how it fares",
             command("setup instances"),
             cx.aws_cli(&format!(
                 "autoscaling describe-scaling-activities --auto-scaling-group-name {}",

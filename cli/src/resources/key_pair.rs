@@ -109,7 +109,7 @@ fn on_aws(cx: &Cx, file: &PrivateKeyFile, kept: &Kept, pair: &KeyPairInfo) -> Fo
         let path = file.path().display();
         found.detail = match kept {
             Kept::Nothing => format!("{path} does not exist: {ELSEWHERE}"),
-            Kept::Unreadable(_) => format!("{path} is no private key: {ELSEWHERE}"),
+            Kept::Unreadable(_) => format!("{path} is not a private key: {ELSEWHERE}"),
             Kept::Ours(_) | Kept::Theirs(_) | Kept::Elsewhere(_) => {
                 format!("{path} is another one: {ELSEWHERE}")
             }

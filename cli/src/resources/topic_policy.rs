@@ -48,7 +48,7 @@ impl Resource for Publishers {
         let Some(answer) = answer else { return Ok(Vec::new()) };
         let policy = answer.attributes().and_then(|attributes| attributes.get("Policy"));
         let policy = policy.map(|text| serde_json::from_str(text)).transpose();
-        let policy: Value = policy.context("the topic's policy is no JSON")?.unwrap_or_default();
+        let policy: Value = policy.context("the topic's policy is not JSON")?.unwrap_or_default();
         if policy["Id"] == DEFAULT {
             return Ok(Vec::new());
         }

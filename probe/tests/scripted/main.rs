@@ -397,8 +397,7 @@ async fn silence_is_bounded_everywhere() {
         target.limits = limits;
         let report = Prober::new(target.clone()).unwrap().hold_meeting(&mut ()).await;
         assert_eq!(report.reason.as_deref(), Some(words));
-        // A busy machine takes its time; without the limit it would be the default ones'.
-        assert!((100.0..9_000.0).contains(&report.took_ms), "{report:?}");
+        assert!(report.took_ms >= 120.0, "the words name the limit that ended it: {report:?}");
 
         target.limits = Limits { total: ms(100), ..Limits::default() };
         let report = Prober::new(target).unwrap().hold_meeting(&mut ()).await;

@@ -35,8 +35,8 @@ pub fn deployment_name(name: &str) -> Result<String, String> {
     }
     if length > DEPLOYMENT_NAME_LIMIT {
         wrong.push(format!(
-            "has {length} characters; at most {DEPLOYMENT_NAME_LIMIT}, because a load balancer's name \
-             begins with it and AWS ends that at 32"
+            "has {length} characters; at most {DEPLOYMENT_NAME_LIMIT}, because names of load balancers, which \
+             begin with it, have at most 32"
         ));
     }
     if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
@@ -58,7 +58,7 @@ pub fn deployment_name(name: &str) -> Result<String, String> {
     }
     for (prefix, whose) in RESERVED {
         if name.starts_with(prefix) {
-            wrong.push(format!("must not begin with \"{prefix}\": AWS keeps that in {whose}"));
+            wrong.push(format!("must not begin with \"{prefix}\": AWS reserves that in {whose}"));
         }
     }
     if wrong.is_empty() { Ok(name.to_owned()) } else { Err(wrong.join("; and it ")) }
@@ -76,13 +76,13 @@ pub fn region(region: &str) -> Result<String, String> {
         parts.iter().all(|part| part.len() > 1 && part.bytes().all(|b| b.is_ascii_lowercase()))
     };
     let (Some((last, first)), true) = (parts.split_last(), parts.len() >= 3) else {
-        return Err(format!("is no AWS region; write its code, {example}"));
+        return Err(format!("is not an AWS region; write its code, {example}"));
     };
     let digits = last.trim_end_matches(|c: char| c.is_ascii_lowercase());
     let is_number =
         !digits.is_empty() && digits.len() <= 2 && digits.bytes().all(|b| b.is_ascii_digit());
     if !words(first) || !is_number {
-        return Err(format!("is no AWS region; write its code, {example}"));
+        return Err(format!("is not an AWS region; write its code, {example}"));
     }
     if digits.len() < last.len() {
         let region = format!("{}-{digits}", first.join("-"));
@@ -110,7 +110,7 @@ pub(super) fn package_version(version: &str) -> Result<String, String> {
     if good {
         Ok(version.to_owned())
     } else {
-        Err("is no package version; write it as apt shows it, such as \"2.0.10741-1\"".into())
+        Err("is not a package version; write it as apt shows it, such as \"2.0.10741-1\"".into())
     }
 }
 
@@ -131,7 +131,7 @@ pub(super) fn parameter(name: &str) -> Result<String, String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.-/".contains(&b);
     if name.is_empty() || name.len() > 1011 || !name.bytes().all(allowed) {
         return Err(format!(
-            "is no SSM parameter name (letters, digits, `.`, `-`, `_` and `/`, at most 1,011); {example}"
+            "is not an SSM parameter name (letters, digits, `.`, `-`, `_` and `/`, at most 1,011); {example}"
         ));
     }
     if name.contains("//") || name.ends_with('/') || (name.contains('/') && !name.starts_with('/'))
@@ -171,7 +171,7 @@ pub(super) fn url(url: &str) -> Result<String, String> {
     if good {
         Ok(url.trim_end_matches('/').to_owned())
     } else {
-        Err("is no plain address; write \"https://host/path\" without spaces, quotes and queries"
+        Err("is not a plain address; write \"https://host/path\" without spaces, quotes and queries"
             .into())
     }
 }
@@ -184,7 +184,7 @@ pub(super) fn suite(suite: &str) -> Result<String, String> {
     if good {
         Ok(suite.to_owned())
     } else {
-        Err("is no suite; write \"stable/\", \"noble\" or \"{codename}\"".into())
+        Err("is not a suite; write \"stable/\", \"noble\" or \"{codename}\"".into())
     }
 }
 
@@ -194,6 +194,6 @@ pub(super) fn fingerprint(fingerprint: &str) -> Result<String, String> {
     if digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         Ok(digits.to_ascii_uppercase())
     } else {
-        Err("is no fingerprint: 40 hexadecimal digits, as `gpg --show-keys` prints them".into())
+        Err("is not a fingerprint: 40 hexadecimal digits, as `gpg --show-keys` prints them".into())
     }
 }

@@ -88,7 +88,9 @@ fn why_not(name: &str) -> String {
         }
         None => match refuse_bad_labels(name) {
             Err(reason) => reason,
-            Ok(()) => "is no valid international name (IDNA); write it in punycode, xn--…".into(),
+            Ok(()) => {
+                "is not a valid international name (IDNA); write it in punycode, xn--…".into()
+            }
         },
     }
 }

@@ -32,7 +32,7 @@ pub fn toml_table(text: &str) -> Result<Table, Vec<Problem>> {
 fn no_numbers(path: &str, value: &toml::Value, problems: &mut Vec<Problem>) {
     match value {
         toml::Value::Float(number) if !number.is_finite() => {
-            problems.push(Problem::new(path, format!("{number} is no number that can be set")));
+            problems.push(Problem::new(path, format!("{number} is not a number that can be set")));
         }
         toml::Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
@@ -90,7 +90,7 @@ fn begins_statement(line: &str) -> bool {
 }
 
 fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
-    let reason = format!("no valid TOML: {}", error.message().replace('\n', ", "));
+    let reason = format!("not valid TOML: {}", error.message().replace('\n', ", "));
     let Some(span) = error.span() else { return Problem::new("the file", reason) };
     let (line, column) = place(text, span.start);
     Problem::new(format!("line {line}, column {column}"), reason)

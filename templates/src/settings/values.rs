@@ -36,7 +36,7 @@ pub fn integer<N: TryFrom<u64>>(
             return Err(format!("is {}; write a number without quotes, {allowed}", kind(value)));
         }
         if value.is_f64() {
-            return Err(format!("is no whole number; allowed are {allowed}"));
+            return Err(format!("is not a whole number; allowed are {allowed}"));
         }
         value
             .as_u64()
@@ -75,7 +75,7 @@ pub fn length(text: &str) -> Result<Duration, String> {
 }
 
 fn no_time() -> String {
-    "is no time; write \"90s\", \"30m\" or \"1h\"".to_owned()
+    "is not a duration; write \"90s\", \"30m\" or \"1h\"".to_owned()
 }
 
 /// In the largest unit that has no remainder: what is a year for people has no name as a number of days.
@@ -112,7 +112,7 @@ pub fn ipv4_range(text: &str) -> Result<Ipv4Net, String> {
         if text.contains(':') {
             "is IPv6; the network this makes is IPv4 only".to_owned()
         } else {
-            "is no IPv4 range; write address/bits, such as \"10.20.0.0/16\"".to_owned()
+            "is not an IPv4 range; write address/bits, such as \"10.20.0.0/16\"".to_owned()
         }
     })?;
     if range.addr() == range.network() {

@@ -18,7 +18,7 @@ use jitsi_aws_tests::{
 };
 
 /// What a program says of itself and not of what happened.
-const DEBUG: [&str; 10] = [
+pub(crate) const DEBUG: [&str; 10] = [
     "Some(",
     "None",
     "Unhandled",
@@ -79,7 +79,7 @@ async fn whatever_answers_in_awss_place_is_told_in_plain_words() {
             saying("503 Busy\r\nContent-Type: text/html", page, page.len()),
             "HTTP 503 with a page",
         ),
-        ("nothing", saying("200 OK", b"", 0), "AWS's"),
+        ("nothing", saying("200 OK", b"", 0), "AWS"),
         ("half of it", saying("200 OK\r\nContent-Type: text/xml", b"<GetCaller", 1_000), "closed"),
         (
             "packed",
@@ -108,7 +108,7 @@ async fn whatever_answers_in_awss_place_is_told_in_plain_words() {
                     counted.fetch_add(piece.len(), Ordering::Relaxed);
                 }
             }),
-            "longer than any answer of AWS's",
+            "longer than any answer from AWS",
         ),
     ];
     // All at once: tries again take their time.

@@ -15,7 +15,9 @@ use jitsi_aws_tests::{
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional},
+    io::{
+        AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional,
+    },
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
@@ -110,6 +112,62 @@ async fn every_call_goes_through_the_proxy_of_the_environment() {
     }
     let said = format!("{}{}", run.stdout, run.stderr);
     assert!(!said.contains("pass") && !said.contains("c29tZWJvZHk6"), "{said}");
+}
+
+/// A proxy that answers every CONNECT with this, and hangs up when its client has.
+async fn unwilling(answer: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = Arc::clone(&answer);
+            tokio::spawn(async move {
+                let mut heard = [0; 1 << 12];
+                let _heard = stream.read(&mut heard).await;
+                // Who has heard enough does not take all of it.
+                if stream.write_all(&answer).await.is_ok() && !answer.is_empty() {
+                    while stream.read(&mut heard).await.is_ok_and(|read| read > 0) {}
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn whatever_a_proxy_answers_it_is_told_that_it_was_the_proxy() {
+    let jitsi = Deployment::new(Emulator::shared().account().await, "jitsi");
+    let page = "Content-Type: text/html\r\n\r\n<html><title>Web filter</title>{ \"a\": 1 }</html>";
+    let endless = format!("HTTP/1.1 200 OK\r\n{}", "X-A: aaaaaaaa\r\n".repeat(1 << 20));
+    let runs = [
+        (format!("HTTP/1.1 200 OK\r\n{page}"), ""),
+        (format!("HTTP/1.1 403 Forbidden\r\n{page}"), "the proxy refuses to connect to AWS"),
+        ("HTTP/1.1 407 Who?\r\n\r\n".to_owned(), "the proxy asks for a user and a password"),
+        (endless, "the proxy "), // in which words depends on what comes in one piece
+        (String::new(), "the proxy hangs up instead of connecting to AWS"),
+    ]
+    .map(|(answer, words)| {
+        let mut command = jitsi.command(&["plan"]);
+        command.env("AWS_ENDPOINT_URL", format!("https://{AWS}"));
+        tokio::spawn(async move {
+            let proxy = unwilling(answer.into_bytes()).await;
+            command.env("HTTPS_PROXY", format!("http://{proxy}"));
+            (run(command).await, words, proxy)
+        })
+    });
+    // Tries again take their time: all at once.
+    for run in runs {
+        let (run, words, proxy) = run.await.unwrap();
+        let said = &run.stderr;
+        assert!(matches!(run.code, 1 | 2), "{said}");
+        let error = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        assert!(error.contains("asking AWS who we are: ") && error.contains(words), "{said}");
+        assert!(said.contains(&format!("go through the proxy {proxy}")), "{said}");
+        for word in crate::answers::DEBUG.iter().chain(&["tunnel error"]) {
+            assert!(!said.contains(word), "`{word}` in {said}");
+        }
+    }
 }
 
 #[tokio::test]

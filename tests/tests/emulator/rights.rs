@@ -95,7 +95,7 @@ async fn rights_that_must_change_first_are_told() {
     let arn = |policy: &str| format!("arn:aws:iam::{}:policy/jitsi-aws/{policy}", jitsi.account.id);
     for (policy, stage, words, unseen) in [
         ("jitsi-lb", "lb", "the IAM user jitsi-deployer lacks jitsi-lb", 10),
-        ("jitsi-monitoring", "monitoring", "it may not even look at them", 10),
+        ("jitsi-monitoring", "monitoring", "it may not even look at its own rights", 10),
     ] {
         let call = iam.detach_user_policy().user_name("jitsi-deployer").policy_arn(arn(policy));
         call.send().await.unwrap();

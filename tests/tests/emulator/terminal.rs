@@ -59,10 +59,10 @@ async fn init_asks_again_for_the_one_wrong_answer() {
             ("AWS region", "eu-central-1"),
             ("Host name", "meet.example.org"),
             ("Certificate:", "arn:nonsense"),
-            ("is no ARN", "~/nowhere.pem"),
+            ("is not an ARN", "~/nowhere.pem"),
             ("Its private key", "key.pem"),
             ("Who gets mail", "ops@example.org, me,boss@example.org"),
-            ("me: is no e-mail address", "OPS@example.org"),
+            ("me: is not an e-mail address", "OPS@example.org"),
         ],
     );
     assert_eq!(run.code, 0, "{}", run.stderr);

@@ -142,7 +142,7 @@ async fn what_aws_does_not_have_is_refused_before_the_first_write() {
 async fn an_endpoint_is_not_a_matter_of_credentials() {
     let (jitsi, _) = deployment().await;
     for (name, url, words) in [
-        ("AWS_ENDPOINT_URL", "banana", "AWS_ENDPOINT_URL is `banana`, which is no address"),
+        ("AWS_ENDPOINT_URL", "banana", "AWS_ENDPOINT_URL is `banana`, which is not the address"),
         ("AWS_ENDPOINT_URL_EC2", "localhost:1", "AWS_ENDPOINT_URL_EC2 is `localhost:1`"),
     ] {
         let run = Run::of(jitsi.command(&["plan"]).env(name, url));

@@ -33,7 +33,7 @@ pub(super) async fn import(cx: &Cx, paths: &CertificatePaths, arn: Option<&str>)
     let files = files(cx, paths).map_err(|problems| {
         Hinted::user(
             format!("the certificate of {name} cannot be imported"),
-            "mend [certificate] in jitsi.toml or the files it names, and run the command again",
+            "correct [certificate] in jitsi.toml or the files it names, and run the command again",
         )
         .with(problems.iter().map(Problem::to_string))
     })?;
