@@ -30,6 +30,9 @@ const BODY_LIMIT: usize = 1 << 18;
 pub(crate) struct Bucket<'a> {
     sdk: &'a SdkConfig,
     region: &'a str,
+    /// Whose the bucket must be; S3 refuses calls on anybody else's (S3 user guide, "Verifying bucket ownership with
+    /// bucket owner condition").
+    account: String,
     /// `https://BUCKET.s3.REGION.amazonaws.com/`.
     base: String,
 }
@@ -56,7 +59,7 @@ impl<'a> Bucket<'a> {
             Some(endpoint) => format!("{}/{name}/", endpoint.trim_end_matches('/')),
             None => format!("https://{name}.s3.{region}.{}/", imds.services_domain().await?),
         };
-        Ok(Self { sdk: &node.sdk, region, base })
+        Ok(Self { sdk: &node.sdk, region, account: account.to_owned(), base })
     }
 
     /// The object; `None` when there is none. It is looked for first: of an object that is not there
@@ -117,6 +120,8 @@ impl<'a> Bucket<'a> {
         let credentials =
             credentials.provide_credentials().await.map_err(crate::aws::plain)?.into();
         let mut settings = SigningSettings::default();
+        let owner = ("x-amz-expected-bucket-owner", self.account.as_str());
+        let headers: Vec<(&str, &str)> = headers.iter().copied().chain([owner]).collect();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
@@ -135,7 +140,7 @@ impl<'a> Bucket<'a> {
         let (signature, _) = sign(signable, &parameters).context("signing")?.into_parts();
         let mut request = hyper::Request::builder().method(method).uri(uri);
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            request = request.header(name, value);
         }
         let mut request = request.body(SdkBody::from(body)).context("the request")?;
         signature.apply_to_request_http1x(&mut request);
@@ -211,6 +216,35 @@ mod tests {
         let denied = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>";
         assert_eq!(reason(403, denied), "AccessDenied");
         assert_eq!(reason(500, "<html>"), "status 500");
+    }
+
+    #[tokio::test]
+    async fn every_call_says_whose_the_bucket_must_be() {
+        use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}/bucket/", listener.local_addr().unwrap());
+        let seen = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+            String::from_utf8(head).unwrap()
+        });
+        let credentials = Credentials::new("AKID", "secret", None, None, "test");
+        let sdk = SdkConfig::builder()
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+        let account = "123456789012".to_owned();
+        let bucket = Bucket { sdk: &sdk, region: "eu-central-1", account, base };
+        assert_eq!(bucket.get("proven/trixie/stable.json").await.unwrap(), None);
+        let head = seen.await.unwrap().to_ascii_lowercase();
+        assert!(head.contains("\r\nx-amz-expected-bucket-owner: 123456789012\r\n"), "{head}");
+        let signed = head.split("signedheaders=").nth(1).unwrap().split(',').next().unwrap();
+        assert!(signed.split(';').any(|name| name == "x-amz-expected-bucket-owner"), "{signed}");
     }
 
     #[test]

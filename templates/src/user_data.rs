@@ -16,6 +16,9 @@ pub const USER_DATA_LIMIT: usize = 16 * 1024;
 pub struct UserData<'a> {
     /// The private bucket the agent lies in; without dots, which TLS to S3 does not allow.
     pub bucket: &'a str,
+    /// The account the bucket must belong to, 12 digits: S3 refuses to read from anybody else's (S3 user guide,
+    /// "Verifying bucket ownership with bucket owner condition").
+    pub account: &'a str,
     /// The agent's object key.
     pub key: &'a str,
     /// The agent's SHA-256, 64 hexadecimal digits in lower case.
@@ -27,6 +30,7 @@ pub struct UserData<'a> {
 #[derive(Serialize)]
 struct Values<'a> {
     bucket: &'a str,
+    account: &'a str,
     key: &'a str,
     sha256: &'a str,
     region: &'a str,
@@ -42,6 +46,7 @@ pub fn user_data(data: &UserData<'_>) -> Result<String> {
         Template::UserData,
         &Values {
             bucket: data.bucket,
+            account: data.account,
             key: data.key,
             sha256: data.sha256,
             region: &data.settings.region,

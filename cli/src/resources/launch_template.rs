@@ -239,6 +239,7 @@ fn boot(cx: &Cx, agent: &AgentFile) -> Result<String> {
         cx.config.instance_settings(names.deployment(), hooks.each_ref().map(String::as_str));
     Ok(user_data(&UserData {
         bucket: &names.agent_bucket(),
+        account: names.account(),
         key: &agent.key(),
         sha256: &agent.sha256(),
         settings: &settings,

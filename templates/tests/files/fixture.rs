@@ -139,6 +139,7 @@ impl Fixture {
     pub(crate) fn user_data(&self) -> Result<String> {
         user_data(&UserData {
             bucket: &self.bucket,
+            account: "123456789012",
             key: &self.key,
             sha256: &self.sha256,
             settings: &self.settings,

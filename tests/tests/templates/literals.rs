@@ -44,7 +44,8 @@ fn every_value_arrives_as_it_was() {
     let mut input = String::new();
     for text in &values {
         let settings = settings(text);
-        let data = UserData { bucket: text, key: text, sha256: text, settings: &settings };
+        let data =
+            UserData { bucket: text, account: text, key: text, sha256: text, settings: &settings };
         let script = user_data(&data).unwrap();
         assert!(script.is_ascii());
         input += &serde_json::to_string(&script).unwrap();
@@ -71,7 +72,7 @@ fn every_value_arrives_as_it_was() {
     assert_eq!(answers.len(), values.len());
     let nodes = &answers[0][1];
     for (text, answer) in values.iter().zip(&answers) {
-        for name in ["BUCKET", "KEY", "REGION", "SHA256"] {
+        for name in ["BUCKET", "KEY", "OWNER", "REGION", "SHA256"] {
             assert_eq!(answer[0][name], *text, "{name}");
         }
         assert_eq!(answer[0]["CONFIG"], settings(text).to_json().unwrap());

@@ -25,6 +25,7 @@ const AGENT: &[u8] = b"#!/bin/sh\necho \"$@\" >> \"$FILES/told\"\ncp /etc/jitsi-
     [ \"$(wc -l < \"$FILES/told\")\" -gt \"${FAILURES:-0}\" ]; exit\n\x00\xff";
 /// SHA-256 of [`AGENT`], by sha256sum.
 const SHA256: &str = "0c5daaa40f32aa728a5b35cc5a6885ff2ce9f03a2844f42e000371071e94af6f";
+const ACCOUNT: &str = "123456789012";
 const KEY: &str = "agents/0.1.0 +x/jitsi-agent";
 
 /// What the servers saw: method and path, then the head's lines.
@@ -117,7 +118,13 @@ fn run_with_failures(bucket: Bucket, failures: u32) -> Option<Run> {
     }
     let (port, requests) = serve(bucket);
     let settings = settings(&json!({}));
-    let data = UserData { bucket: "bucket", key: KEY, sha256: SHA256, settings: &settings };
+    let data = UserData {
+        bucket: "bucket",
+        account: ACCOUNT,
+        key: KEY,
+        sha256: SHA256,
+        settings: &settings,
+    };
     let files = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| {
         let path = files.path().join(path);
@@ -177,7 +184,7 @@ fn signature(port: u16, time: SystemTime) -> String {
         .unwrap()
         .into();
     let uri = format!("http://127.0.0.1:{port}/bucket/agents/0.1.0%20%2Bx/jitsi-agent");
-    let headers: [(&str, &str); 0] = [];
+    let headers = [("x-amz-expected-bucket-owner", ACCOUNT)];
     let request =
         SignableRequest::new("GET", uri, headers.into_iter(), SignableBody::Bytes(b"")).unwrap();
     sign(request, &parameters).unwrap().signature().to_owned()
@@ -219,10 +226,10 @@ fn its_signature_is_the_one_aws_expects() {
         .map(|ago| signature(run.port, now - Duration::from_secs(ago)))
         .any(|signature| authorization.ends_with(&format!("Signature={signature}")));
     assert!(found, "{date}: {authorization}");
-    assert!(
-        authorization
-            .contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token")
-    );
+    assert!(authorization.contains(
+        "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-expected-bucket-owner;x-amz-security-token,"
+    ));
+    assert_eq!(header(head, "x-amz-expected-bucket-owner"), ACCOUNT);
     assert_eq!(header(head, "x-amz-security-token"), "session/+=");
 }
 
