@@ -4,6 +4,7 @@
 mod existing;
 mod import;
 mod list;
+mod notes;
 mod request;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -120,8 +121,9 @@ impl Resource for SiteCertificate {
                 for summary in &ours {
                     let usable = request::usable(summary, cx.config.domain.as_str());
                     let mut found = found(summary).stale(!usable);
-                    if let (true, Some(zone)) = (usable, hosted_zone) {
-                        request::compare(cx, zone.as_str(), &mut found).await?;
+                    if usable {
+                        let zone = hosted_zone.as_ref().map(HostedZoneId::as_str);
+                        request::compare(cx, zone, &mut found).await?;
                     }
                     all.push(found);
                 }

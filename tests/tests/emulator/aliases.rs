@@ -150,14 +150,22 @@ async fn obey(sdk: &SdkConfig, words: &[String]) {
     let record = &batch["Changes"][0]["ResourceRecordSet"];
     assert_eq!(batch["Changes"][0]["Action"], "DELETE");
     let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let kind = RrType::from(record["Type"].as_str().unwrap());
+    let set = ResourceRecordSet::builder().name(text(&record["Name"])).r#type(kind);
     let target = &record["AliasTarget"];
-    let alias = AliasTarget::builder()
-        .hosted_zone_id(text(&target["HostedZoneId"]))
-        .dns_name(text(&target["DNSName"]))
-        .evaluate_target_health(target["EvaluateTargetHealth"].as_bool().unwrap());
-    let set = ResourceRecordSet::builder().name(text(&record["Name"])).r#type(RrType::A);
-    let set = set.alias_target(alias.build().unwrap()).build().unwrap();
-    change(sdk, option(words, "--hosted-zone-id"), ChangeAction::Delete, set).await;
+    let set = if target.is_object() {
+        let alias = AliasTarget::builder()
+            .hosted_zone_id(text(&target["HostedZoneId"]))
+            .dns_name(text(&target["DNSName"]))
+            .evaluate_target_health(target["EvaluateTargetHealth"].as_bool().unwrap());
+        set.alias_target(alias.build().unwrap())
+    } else {
+        let value = text(&record["ResourceRecords"][0]["Value"]);
+        let value = ResourceRecord::builder().value(value).build().unwrap();
+        set.set_ttl(record["TTL"].as_i64()).resource_records(value)
+    };
+    let zone = option(words, "--hosted-zone-id");
+    change(sdk, zone, ChangeAction::Delete, set.build().unwrap()).await;
 }
 
 #[tokio::test]
@@ -202,6 +210,52 @@ async fn a_record_in_another_zone_is_told_with_what_deletes_it() {
     assert_eq!(aliases(&sdk, &two).await, [OLD]);
     jitsi.succeed(&["setup", "delete"]);
     assert_eq!(aliases(&sdk, &two).await, [""; 0]);
+}
+
+/// ACM's validation records in a zone.
+async fn validation(sdk: &SdkConfig, zone: &str) -> usize {
+    let answer = Client::new(sdk).list_resource_record_sets().hosted_zone_id(zone).send().await;
+    let answer = answer.unwrap();
+    answer.resource_record_sets().iter().filter(|one| *one.r#type() == RrType::Cname).count()
+}
+
+#[tokio::test]
+async fn the_validation_record_goes_with_its_certificate_wherever_it_was_made() {
+    let (jitsi, sdk) = deployment().await;
+    let (one, two) = (hosted_zone(&sdk).await, hosted_zone(&sdk).await);
+    let requested = |domain: &str, zone: &str| {
+        jitsi.configure(|text| {
+            let own = text.split("[certificate]").next().unwrap().replace(OLD, domain);
+            let mode = format!("[certificate]\nmode = \"request\"\nhosted_zone = \"{zone}\"\n");
+            own + &mode + "[agent]\nbinary = \"agent\"\n"
+        });
+    };
+    requested(OLD, &one);
+    jitsi.succeed(&["setup", "all"]);
+    assert_eq!([validation(&sdk, &one).await, validation(&sdk, &two).await], [1, 0]);
+
+    requested(OLD, &two);
+    jitsi.succeed(&["setup", "all"]);
+    assert_eq!([validation(&sdk, &one).await, validation(&sdk, &two).await], [1, 1]);
+    let plan = jitsi.run(&["plan"]);
+    assert_eq!(plan.code, 0, "{}", printed(&plan));
+    let deletion = told(&plan.stdout, "aws route53 change-resource-record-sets");
+    assert_eq!(option(&deletion, "--hosted-zone-id"), one, "ACM may still look there");
+    assert_eq!(jitsi.succeed(&["setup", "all"]).writes(), []);
+
+    requested(NEW, &two);
+    let moved = jitsi.run(&["setup", "lb"]);
+    assert_eq!(moved.code, 0, "{}", printed(&moved));
+    assert_eq!(validation(&sdk, &two).await, 1, "only the new one's");
+    obey(&sdk, &told(&printed(&moved), "aws route53 change-resource-record-sets")).await;
+    assert_eq!(validation(&sdk, &one).await, 0);
+
+    // The administrator may delete in any zone.
+    requested(NEW, &one);
+    jitsi.succeed(&["setup", "all"]);
+    assert_eq!([validation(&sdk, &one).await, validation(&sdk, &two).await], [1, 1]);
+    jitsi.succeed(&["setup", "delete"]);
+    assert_eq!([validation(&sdk, &one).await, validation(&sdk, &two).await], [0, 0]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A certificate requested from ACM, which sees by a DNS record that the domain is ours.
 
 use std::{
+    collections::BTreeSet,
     sync::Mutex,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -11,23 +12,28 @@ use aws_sdk_acm::types::{
     ValidationMethod,
 };
 use aws_sdk_route53::types::{self as dns, ChangeAction, ResourceRecordSet, RrType};
+use serde_json::json;
 
 use super::{
     super::route53::{change, records, same_name},
     list::{self, describe},
+    notes,
 };
 use crate::{
-    aws::Answer,
+    aws::{Answer, AwsError},
     cx::Cx,
     engine::{Found, Key, Stage},
     error::Hinted,
-    invocation::command,
+    invocation::{aws_as_admin, command, quoted},
     shared::{lock, unlocked},
     tag_list,
     wait::{self, Progress},
 };
 
 const RECORD: &str = "validation record";
+const NOTE: &str = "note of its hosted zone";
+/// As ACM's console has it, in seconds.
+const TTL: i64 = 300;
 
 // ACM makes the record known within seconds of the request.
 const RECORD_LIMIT: Duration = Duration::from_mins(2);
@@ -71,16 +77,76 @@ fn token() -> Result<String> {
     Ok(format!("jitsi_{:x}", now.as_nanos()))
 }
 
-/// Compares the hosted zone with what ACM wants to see there, now and at each renewal.
-pub(super) async fn compare(cx: &Cx, zone: &str, found: &mut Found) -> Result<()> {
+/// Compares the hosted zone, if one is configured, with what ACM wants to see there, now and at each renewal. In a zone
+/// that was configured before, the record is told and left: as long as the domain is served from there, ACM looks
+/// there.
+pub(super) async fn compare(cx: &Cx, zone: Option<&str>, found: &mut Found) -> Result<()> {
     let detail = describe(cx, &found.id).await?;
     let record = detail.as_ref().and_then(validation_record);
-    let there = match record {
-        Some(record) => published(cx, zone, record).await?.is_some(),
-        None => false,
-    };
-    found.compare(RECORD, if there { "there" } else { "missing" }, "there");
+    let noted = notes::zones(cx, &found.id).await?;
+    if let Some(zone) = zone {
+        let there = match record {
+            Some(record) => published(cx, zone, record).await?.is_some(),
+            None => false,
+        };
+        found.compare(RECORD, is_there(there), is_there(true));
+        // An earlier version kept none.
+        found.compare(NOTE, is_there(noted.iter().any(|noted| noted == zone)), is_there(true));
+    }
+    let Some(record) = record else { return Ok(()) };
+    for former in noted.iter().filter(|noted| zone != Some(noted.as_str())) {
+        if is_left(cx, former, record).await? {
+            found.warnings.push(left(&found.id, former, record));
+        }
+    }
     Ok(())
+}
+
+fn is_there(there: bool) -> &'static str {
+    if there { "there" } else { "missing" }
+}
+
+/// Whether the record still stands in a zone, as far as these credentials may see.
+async fn is_left(cx: &Cx, zone: &str, record: &ResourceRecord) -> Result<bool> {
+    match published(cx, zone, record).await {
+        Ok(published) => Ok(published.is_some()),
+        Err(error) if is_denied(&error) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<AwsError>().is_some_and(AwsError::is_denied)
+}
+
+fn left(arn: &str, zone: &str, record: &ResourceRecord) -> String {
+    let forget = format!(
+        "acm remove-tags-from-certificate --certificate-arn {arn} --tags Key={}",
+        quoted(&notes::key(zone))
+    );
+    format!(
+        "the validation record {} in hosted zone {zone} is of an earlier configuration; it is left, for [certificate] \
+         hosted_zone names another zone or none. Once the domain is served from elsewhere, delete it with `{}`, then \
+         have it forgotten with `{}`",
+        record.name(),
+        deletion(zone, record),
+        aws_as_admin(&forget, true)
+    )
+}
+
+/// The AWS CLI's command that deletes the record: all of it must be as Route 53 has it
+/// (`ChangeResourceRecordSets`, "DELETE").
+fn deletion(zone: &str, record: &ResourceRecord) -> String {
+    let set = json!({
+        "Name": record.name(), "Type": "CNAME", "TTL": TTL,
+        "ResourceRecords": [{ "Value": record.value() }],
+    });
+    let batch = json!({ "Changes": [{ "Action": "DELETE", "ResourceRecordSet": set }] });
+    let words = format!(
+        "route53 change-resource-record-sets --hosted-zone-id {zone} --change-batch {}",
+        quoted(&batch.to_string())
+    );
+    aws_as_admin(&words, false)
 }
 
 /// Publishes the validation record as soon as ACM names it. Another certificate for the same domain
@@ -94,18 +160,20 @@ pub(super) async fn publish(cx: &Cx, zone: &str, arn: &str) -> Result<()> {
         })
     })
     .await?;
+    // First: a record that is not noted would be left when another zone is configured.
+    notes::note(cx, arn, zone).await?;
     let value = dns::ResourceRecord::builder().value(record.value()).build()?;
     let record = ResourceRecordSet::builder()
         .name(record.name())
         .r#type(RrType::Cname)
-        .ttl(300) // as ACM's console does
+        .ttl(TTL)
         .resource_records(value)
         .build()?;
     change(cx, zone, ChangeAction::Upsert, record).await
 }
 
-/// Takes the validation record of a certificate that is to be deleted out of the DNS, unless another
-/// certificate for the domain needs it.
+/// Takes the validation record of a certificate that is to be deleted out of every hosted zone it was made in, unless
+/// another certificate for the domain needs it. Where these credentials may not, it is told.
 pub(super) async fn withdraw(cx: &Cx, detail: &CertificateDetail) -> Result<()> {
     let Some(record) = validation_record(detail) else { return Ok(()) };
     let others = list::all(cx).await?.into_iter().any(|other| {
@@ -116,13 +184,34 @@ pub(super) async fn withdraw(cx: &Cx, detail: &CertificateDetail) -> Result<()> 
     if others {
         return Ok(());
     }
-    let Some(zone) = cx.config.validation_zone() else {
+    let arn = detail.certificate_arn().unwrap_or_default();
+    let configured = cx.config.validation_zone().map(ToString::to_string);
+    let mut zones: BTreeSet<String> = notes::zones(cx, arn).await?.into_iter().collect();
+    zones.extend(configured.clone());
+    if zones.is_empty() {
         let line = zone_line(record);
         cx.note(&Key::Certificate, format!("the DNS record `{line}` is needed no longer"));
-        return Ok(());
-    };
-    match published(cx, zone.as_str(), record).await? {
-        Some(published) => change(cx, zone.as_str(), ChangeAction::Delete, published).await,
+    }
+    for zone in zones {
+        match take_out(cx, &zone, record).await {
+            Err(error) if is_denied(&error) && configured.as_ref() != Some(&zone) => cx.note(
+                &Key::Certificate,
+                format!(
+                    "the validation record {} in hosted zone {zone} is needed no longer, and these credentials may not \
+                     delete it; do so now with `{}`: nothing will tell of it again",
+                    record.name(),
+                    deletion(&zone, record)
+                ),
+            ),
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+async fn take_out(cx: &Cx, zone: &str, record: &ResourceRecord) -> Result<()> {
+    match published(cx, zone, record).await? {
+        Some(published) => change(cx, zone, ChangeAction::Delete, published).await,
         None => Ok(()),
     }
 }
