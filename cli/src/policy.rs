@@ -77,6 +77,14 @@ impl Permission {
         self.when(json!({ "StringEquals": { key: names.deployment() } }))
     }
 
+    /// The same, action by action.
+    fn each(self) -> impl Iterator<Item = Self> {
+        self.actions
+            .clone()
+            .into_iter()
+            .map(move |action| Self { actions: vec![action], ..self.clone() })
+    }
+
     /// Narrows to calls that tag what they make with our owner tag.
     #[must_use]
     pub fn tagging_ours(self, names: &Names) -> Self {
@@ -85,10 +93,34 @@ impl Permission {
     }
 }
 
-/// What the deployer may do in `stage`. All stages' policies are attached to the same user, so what
-/// belongs to none stands where there is room: what `probing` from outside and a failover test take,
-/// looking at the IAM part, which the deployer may see, never change, looking for deployments; and the lease.
+/// What the deployer may do in `stage`, but for what does not fit there: [`home`].
 pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: &Names) -> Value {
+    let stages = [Stage::Instances, Stage::Lb, Stage::Monitoring];
+    let granted = stages.into_iter().flat_map(|of| {
+        let permissions = granted(catalog, probing, of, names).into_iter();
+        permissions.flat_map(Permission::each).map(move |one| (home(of, &one, names), one))
+    });
+    let own: Vec<_> = granted.filter(|(home, _)| *home == stage).map(|(_, one)| one).collect();
+    document(&own)
+}
+
+/// In which stage's policy a right for `of` stands. All stages' policies are attached to the same user, so what would
+/// make one longer than IAM takes stands where there is room: looking at load balancing, and at the lease's bucket.
+fn home(of: Stage, permission: &Permission, names: &Names) -> Stage {
+    let looks = |action: &&str| action.starts_with("elasticloadbalancing:Describe");
+    let lease = permission.resources.contains(&names.lease_bucket_arn());
+    if lease || permission.actions.iter().all(looks) { Stage::Lb } else { of }
+}
+
+/// What the deployer needs for `stage`. What belongs to none is added where there is room: what `probing` from outside
+/// and a failover test take, looking at the IAM part, which the deployer may see, never change, looking for
+/// deployments; and the lease.
+fn granted(
+    catalog: &[Entry],
+    probing: &[Permission],
+    stage: Stage,
+    names: &Names,
+) -> Vec<Permission> {
     let mut permissions = of_stage(catalog, stage, names);
     if stage == Stage::Monitoring {
         permissions.extend_from_slice(probing);
@@ -100,7 +132,7 @@ pub fn deployer(catalog: &[Entry], probing: &[Permission], stage: Stage, names: 
     if stage == Stage::Lb {
         permissions.extend(lease::permissions(names));
     }
-    document(&permissions)
+    permissions
 }
 
 /// What whoever runs `setup iam`, and `setup delete` with the IAM part, must be allowed for it.

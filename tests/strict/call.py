@@ -79,6 +79,8 @@ def routes(service):
     found = []
     model = service_model(service)
     for name in model.operation_names:
+        if model.operation_model(name).deprecated:
+            continue  # the same request has another name by now
         http = model.operation_model(name).http
         path, _, query = http["requestUri"].partition("?")
         fixed = dict(part.partition("=")[::2] for part in query.split("&") if part)

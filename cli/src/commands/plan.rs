@@ -39,8 +39,9 @@ pub(super) async fn run(env: &Env, stage: Option<PlanStage>) -> Result<Exit> {
     let cost = cost(&config, &planned).map(|cost| format!("\n{cost}\n")).unwrap_or_default();
     env.ui.result(&format!("{}{cost}", render(env.ui.style(), &planned)));
     if todo.is_empty() {
-        let running = planned.iter().any(|line| line.remark.is_some());
-        env.ui.say(if running {
+        env.ui.say(if planned.iter().any(|line| !line.warnings.is_empty()) {
+            "nothing for jitsi-aws to do; what somebody else's does, see above"
+        } else if planned.iter().any(|line| line.remark.is_some()) {
             "nothing to do: all is configured as it should be; what runs is not yet, see above"
         } else {
             "nothing to do: everything is as it should be"
@@ -168,8 +169,9 @@ fn render(style: Style, planned: &[Planned]) -> String {
     for line in planned {
         let mut fields = Vec::new();
         let (mark, what) = match &line.change {
-            Change::Keep if line.remark.is_none() => continue,
-            Change::Keep => (Mark::Waiting, "runs as it was".to_owned()),
+            Change::Keep if line.remark.is_some() => (Mark::Waiting, "runs as it was".to_owned()),
+            Change::Keep if line.warnings.is_empty() => continue,
+            Change::Keep => (Mark::Waiting, "as it should be, but".to_owned()),
             Change::Create => (Mark::Create, line.detail.clone()),
             Change::Delete if !line.detail.is_empty() => (Mark::Delete, line.detail.clone()),
             Change::Delete => (Mark::Delete, line.id.clone().unwrap_or_default()),
@@ -211,6 +213,7 @@ fn remarks(line: &Planned) -> Vec<String> {
         }
     }
     remarks.extend(line.remark.clone());
+    remarks.extend(line.warnings.clone());
     remarks.extend(line.hint.as_ref().map(|hint| format!("hint: {hint}")));
     remarks
 }
@@ -231,7 +234,7 @@ fn document(planned: &[Planned], todo: &Todo, at_work: &Value) -> Value {
                 "resource": line.key.to_string(), "stage": line.key.stage().word(),
                 "type": line.key.title(), "name": line.name, "id": line.id, "detail": line.detail,
                 "change": change, "changes": changes, "reason": reason,
-                "hint": line.hint, "remark": line.remark,
+                "hint": line.hint, "remark": line.remark, "warnings": line.warnings,
             })
         })
         .collect();

@@ -125,7 +125,8 @@ pub(super) async fn run(env: &Env) -> Result<Exit> {
             "unknown": todo.unknown,
         }));
     }
-    let remarks: Vec<&String> = planned.iter().filter_map(|line| line.remark.as_ref()).collect();
+    let told = planned.iter().flat_map(|line| line.remark.iter().chain(&line.warnings));
+    let remarks: Vec<&String> = told.collect();
     env.ui.document(
         "stages",
         &json!({
@@ -173,6 +174,7 @@ mod tests {
             change,
             hint: None,
             remark: None,
+            warnings: Vec::new(),
         }
     }
 

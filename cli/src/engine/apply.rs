@@ -174,8 +174,8 @@ fn conflicts(entries: &[&Entry], seen: &BTreeMap<Key, Vec<Found>>, cx: &Cx) -> V
 async fn converge(cx: &Cx, entry: &Entry, all: &[Found]) -> Result<Option<(String, Outcome)>> {
     let resource = &entry.resource;
     let current = entry.current(cx, all)?;
-    if let Some(remark) = current.as_ref().and_then(|found| found.remark.as_ref()) {
-        cx.note(&entry.key, remark);
+    for told in current.iter().flat_map(|found| found.remark.iter().chain(&found.warnings)) {
+        cx.note(&entry.key, told);
     }
     let (id, outcome) = match current {
         None if !resource.wanted(cx) => return Ok(None),

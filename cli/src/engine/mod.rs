@@ -131,6 +131,9 @@ pub struct Found {
     pub fixed: Vec<Fixed>,
     /// What stays other than configured though nothing is left to do about it here, and until when.
     pub remark: Option<String>,
+    /// What somebody else has put beside it, or laid on it, that does harm and is not ours to take away: what
+    /// it does, and the command that shows or removes it.
+    pub warnings: Vec<String>,
 }
 
 /// A field that AWS cannot change in place.
@@ -157,6 +160,7 @@ impl Found {
             expiring: None,
             fixed: Vec::new(),
             remark: None,
+            warnings: Vec::new(),
         }
     }
 

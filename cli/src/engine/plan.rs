@@ -58,6 +58,8 @@ pub struct Planned {
     pub hint: Option<String>,
     /// What stays other than configured though nothing is to do, and until when.
     pub remark: Option<String>,
+    /// What somebody else's does to it.
+    pub warnings: Vec<String>,
 }
 
 /// What applying `stages` would do, in catalog order. Where the deployer's rights are known to differ from
@@ -85,6 +87,7 @@ pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Pl
             change,
             hint: None,
             remark: None,
+            warnings: Vec::new(),
         };
         let refusal = match unseen.why(&entry.key) {
             Some(_) => Ok(None),
@@ -115,12 +118,12 @@ pub async fn plan(catalog: &[Entry], stages: &[Stage], cx: &Cx) -> Result<Vec<Pl
                 planned.push(line(None, entry.resource.intent(cx), Change::Create));
             }
             Ok(None) => {}
-            Ok(Some(Found { id, detail, drift, owner, expiring, remark, .. })) => {
+            Ok(Some(Found { id, detail, drift, owner, expiring, remark, warnings, .. })) => {
                 let borrowed = owner == Owner::Borrowed;
                 let keep = drift.is_empty() || borrowed;
                 let change = if keep { Change::Keep } else { Change::Update(drift) };
                 let line = line(Some(id), detail, change);
-                planned.push(Planned { borrowed, expiring, remark, ..line });
+                planned.push(Planned { borrowed, expiring, remark, warnings, ..line });
             }
         }
         for other in spares(all) {

@@ -1,12 +1,14 @@
 //! The bucket that holds the agent: private, encrypted, closed to plain HTTP. It is made with its tags in
 //! one call, so one of its name without them was never ours.
 
+mod lifecycle;
+
 use anyhow::Result;
 use async_trait::async_trait;
 
 use super::{
-    bucket_contents::{self as contents, Foreign},
-    bucket_properties::{self as properties, arn},
+    bucket_contents::{self as contents, Foreign, arn},
+    bucket_properties::{self as properties, Private},
     s3::{self, NO_BUCKET, SETTLE_LIMIT},
 };
 use crate::{
@@ -36,10 +38,7 @@ impl Resource for Bucket {
                 write: false,
                 ..Permission::write(&[
                     "s3:GetBucketTagging",
-                    "s3:GetBucketPublicAccessBlock",
-                    "s3:GetEncryptionConfiguration",
-                    "s3:GetBucketOwnershipControls",
-                    "s3:GetBucketPolicy",
+                    "s3:GetLifecycleConfiguration",
                     "s3:ListBucketVersions",
                 ])
                 .on(bucket())
@@ -47,16 +46,15 @@ impl Resource for Bucket {
             Permission::write(&[
                 "s3:CreateBucket",
                 "s3:TagResource", // asked of who makes a bucket with tags (CreateBucketConfiguration)
-                "s3:PutBucketPublicAccessBlock",
-                "s3:PutEncryptionConfiguration",
-                "s3:PutBucketOwnershipControls",
-                "s3:PutBucketPolicy",
                 "s3:DeleteBucket",
             ])
             .on(bucket()),
             Permission::write(&["s3:DeleteObject", "s3:DeleteObjectVersion"])
                 .on(contents::arns(names)),
         ]
+        .into_iter()
+        .chain(properties::permissions(&arn(names)))
+        .collect()
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
@@ -64,7 +62,8 @@ impl Resource for Bucket {
         let Some(owner) = s3::owner(cx, &name).await? else { return Ok(Vec::new()) };
         let mut found = Found::new(name, owner);
         if found.owner == Owner::Ours {
-            Box::pin(properties::compare(cx, &mut found)).await?;
+            Box::pin(private(cx).compare(cx, &mut found)).await?;
+            found.warnings = lifecycle::told(cx, &found.id).await?;
         }
         Ok(vec![found])
     }
@@ -73,19 +72,14 @@ impl Resource for Bucket {
         let name = self.name(cx);
         // One that exists is refused (`BucketAlreadyOwnedByYou`): the engine then looks whose it is.
         s3::create(cx, &Key::AgentBucket, &name).await?;
-        tagged(cx, &name).await?;
+        s3::tagged(cx, &Key::AgentBucket, &name).await?;
         cx.made(&Key::AgentBucket);
-        for field in properties::ALL {
-            properties::set(cx, field).await?;
-        }
+        private(cx).set_all(cx).await?;
         Ok(name)
     }
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
-        for drift in &found.drift {
-            properties::set(cx, drift.field).await?;
-        }
-        Ok(())
+        private(cx).mend(cx, found).await
     }
 
     async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
@@ -119,17 +113,8 @@ impl Resource for Bucket {
     }
 }
 
-/// Waits until the new bucket has our tags, and nothing is done to it before that: in us-east-1 making a
-/// bucket that exists may be no error (`BucketAlreadyOwnedByYou`).
-async fn tagged(cx: &Cx, name: &str) -> Result<()> {
-    wait::until(cx, &Key::AgentBucket, SETTLE_LIMIT, || async {
-        Ok(match s3::owner(cx, name).await? {
-            Some(Owner::Ours) => Progress::Ready(()),
-            Some(_) => Progress::Pending("the bucket is there without our tags".to_owned()),
-            None => Progress::Pending("the bucket is not there yet".to_owned()),
-        })
-    })
-    .await
+fn private(cx: &Cx) -> Private {
+    Private { key: Key::AgentBucket, name: cx.names.agent_bucket() }
 }
 
 /// The error for a bucket into which somebody has put something while it was being emptied.

@@ -1,9 +1,12 @@
-//! The agent in its bucket, addressed by its SHA-256: uploaded once, never overwritten. One that the
-//! launch template no longer names is stale.
+//! The agent in its bucket, addressed by its SHA-256: uploaded once, and again only where something else has taken its
+//! place. One that the launch template no longer names is stale.
 
 use anyhow::Result;
 use async_trait::async_trait;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::{
+    primitives::ByteStream,
+    types::{ChecksumMode, ObjectStorageClass},
+};
 use aws_smithy_types::base64;
 
 use super::{
@@ -23,6 +26,8 @@ use crate::{
 pub struct AgentBinary;
 
 const BINARY: &str = "binary";
+const CONTENT: &str = "content";
+const STORAGE_CLASS: &str = "storage class";
 
 #[async_trait]
 impl Resource for AgentBinary {
@@ -34,8 +39,10 @@ impl Resource for AgentBinary {
         let bucket = format!("arn:{}:s3:::{}", names.partition(), names.agent_bucket());
         vec![
             Permission { write: false, ..Permission::write(&["s3:ListBucket"]).on([bucket]) },
+            // As the bucket, so that they share a statement.
             Permission::write(&["s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject"])
-                .on(contents::arns(names)), // as the bucket, so that they share a statement
+                .on(contents::arns(names)),
+            Permission::read(&["s3:GetObject"]).on(contents::arns(names)),
         ]
     }
 
@@ -56,7 +63,16 @@ impl Resource for AgentBinary {
                 // What we put into our bucket is ours.
                 let mut found = Found::new(key, Owner::Ours).detail(detail(key, size));
                 match &agent {
-                    Ok(agent) => found = found.stale(key != agent.key()),
+                    Ok(agent) if key == agent.key() => {
+                        let content = content(cx, &bucket, key, &agent.digest).await?;
+                        found.compare(CONTENT, content, THE_AGENT);
+                        // Nobody can read what is there before somebody has restored it.
+                        if let Some(class) = object.storage_class().filter(|class| archived(class))
+                        {
+                            found.compare(STORAGE_CLASS, class, ObjectStorageClass::Standard);
+                        }
+                    }
+                    Ok(_) => found.stale = true,
                     // What lies there can still be deleted.
                     Err(why) => found.drift.push(Drift {
                         field: BINARY,
@@ -85,7 +101,7 @@ impl Resource for AgentBinary {
             .bucket(bucket)
             .expected_bucket_owner(cx.names.account())
             .key(&key)
-            // S3 refuses what arrives otherwise.
+            // S3 refuses what arrives otherwise, and keeps this with the object.
             .checksum_sha256(base64::encode(agent.digest))
             .tagging(tags.join("&"))
             .body(ByteStream::from(agent.bytes))
@@ -95,10 +111,9 @@ impl Resource for AgentBinary {
         Ok(key)
     }
 
+    /// A binary that cannot be used says why, and whatever lies in its place is written anew.
     async fn update(&self, cx: &Cx, _found: &Found) -> Result<()> {
-        // The only drift there is: a binary that cannot be used. Says why.
-        AgentFile::read(&cx.config).await?;
-        Ok(())
+        self.create(cx).await.map(drop)
     }
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
@@ -114,6 +129,28 @@ impl Resource for AgentBinary {
             .unless(&["NoSuchBucket"], format!("deleting `{bucket}/{}`", found.id))?;
         Ok(())
     }
+}
+
+const THE_AGENT: &str = "the agent";
+
+/// What an object is, by the SHA-256 that S3 keeps of what was uploaded with one (S3 user guide, "Checking object
+/// integrity in Amazon S3").
+async fn content(cx: &Cx, bucket: &str, key: &str, digest: &[u8]) -> Result<&'static str> {
+    let call = cx.aws.s3.head_object().bucket(bucket).key(key);
+    let call = call.expected_bucket_owner(cx.names.account()).checksum_mode(ChecksumMode::Enabled);
+    // Deleted since it was listed.
+    let answer = call.send().await.unless(&["NotFound"], format!("looking at `{bucket}/{key}`"))?;
+    let kept = answer.and_then(|answer| answer.checksum_sha256);
+    Ok(match kept {
+        Some(kept) if kept == base64::encode(digest) => THE_AGENT,
+        Some(_) => "something else",
+        None => "unknown",
+    })
+}
+
+/// Whether S3 gives an object of this class to nobody (`GetObject`, `InvalidObjectState`).
+fn archived(class: &ObjectStorageClass) -> bool {
+    [ObjectStorageClass::Glacier, ObjectStorageClass::DeepArchive].contains(class)
 }
 
 /// The beginning of the digest, and the size, which AWS keeps in bytes.

@@ -1,6 +1,9 @@
 //! The Auto Scaling group over both subnets. It is made empty and with its hooks; the instance, its
 //! size of one, is a resource of its own. How it tells a sick instance is the business of `setup lb`.
 
+mod healing;
+mod others;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Result;
@@ -14,6 +17,7 @@ use crate::{
     cx::Cx,
     engine::{Found, Key, Resource, Stage},
     error::Hinted,
+    invocation::command,
     names::Names,
     policy::Permission,
     tags::{self, Owner},
@@ -62,11 +66,13 @@ impl Resource for Group {
         let ec2 = |kind: &str| names.arn("ec2", &format!("{kind}/*"));
         vec![
             Permission::read(&["autoscaling:DescribeAutoScalingGroups"]),
+            others::permission(),
             Permission::write(&["autoscaling:CreateAutoScalingGroup"]).on([arn(names)]).tagging_ours(names),
             Permission::write(&[
                 "autoscaling:AttachLoadBalancerTargetGroups",
                 "autoscaling:DeleteAutoScalingGroup",
                 "autoscaling:EnableMetricsCollection",
+                "autoscaling:ResumeProcesses",
                 "autoscaling:UpdateAutoScalingGroup",
             ])
             .on([arn(names)])
@@ -112,6 +118,11 @@ impl Resource for Group {
         });
         if missing {
             found.compare(METRICS_COLLECTED, "some", "all");
+        }
+        healing::compare(&mut found, &group);
+        if found.owner == Owner::Ours {
+            let ours = cx.id(&Key::TargetGroup);
+            found.warnings = others::told(cx, &group, ours.as_deref()).await?;
         }
         let max_age = cx.config.instance.max_age;
         found.compare(LIFETIME, words(lifetime(&group)), words(max_age));
@@ -195,6 +206,7 @@ impl Resource for Group {
         if found.drifted(METRICS_COLLECTED) {
             collect_metrics(cx, name).await?;
         }
+        healing::mend(cx, found).await?;
         if found.drifted(LIFETIME) {
             // 0 clears it (`UpdateAutoScalingGroup`).
             cx.aws
@@ -209,6 +221,16 @@ impl Resource for Group {
                 ))?;
         }
         Ok(())
+    }
+
+    /// Protected, the group would stay while what it builds on goes.
+    async fn occupants(&self, _cx: &Cx, found: &Found) -> Result<Vec<String>> {
+        let protected = found.drifted(healing::DELETION);
+        let off = command("setup instances");
+        Ok(protected
+            .then(|| format!("its protection against deletion, which `{off}` takes off"))
+            .into_iter()
+            .collect())
     }
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {

@@ -50,6 +50,35 @@ pub(super) fn arn(names: &Names) -> String {
     )
 }
 
+/// What must go on by itself: a sick instance is noticed, ended, replaced and put behind the load balancer, and the
+/// command that replaces it now works (Amazon EC2 Auto Scaling user guide, "Suspend and resume Amazon EC2 Auto
+/// Scaling processes"). AWS itself suspends launches that have failed for a day.
+const NEEDED: [&str; 6] = [
+    "AddToLoadBalancer",
+    "HealthCheck",
+    "InstanceRefresh",
+    "Launch",
+    "ReplaceUnhealthy",
+    "Terminate",
+];
+
+/// What of that is suspended.
+pub(super) fn suspended(group: &AutoScalingGroup) -> Vec<&str> {
+    let suspended = group.suspended_processes().iter().filter_map(|process| process.process_name());
+    let mut suspended: Vec<&str> = suspended.filter(|name| NEEDED.contains(name)).collect();
+    suspended.sort_unstable();
+    suspended
+}
+
+/// Resumes it.
+pub(super) async fn resume(cx: &Cx) -> Result<()> {
+    let name = cx.names.deployment();
+    let call = cx.aws.autoscaling.resume_processes().auto_scaling_group_name(name);
+    let call = call.set_scaling_processes(Some(NEEDED.map(str::to_owned).into()));
+    call.send().await.doing(format!("resuming what Auto Scaling group `{name}` does"))?;
+    Ok(())
+}
+
 /// Whether a group or hook does not exist: Auto Scaling has no error code of its own for that.
 pub(super) fn absent(error: &AwsError) -> bool {
     const WORDS: [&str; 2] = ["AutoScalingGroup name not found", "No Lifecycle Hook found"];

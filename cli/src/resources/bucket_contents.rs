@@ -10,7 +10,7 @@ use aws_sdk_s3::{
 };
 use jitsi_templates::layout::PROVEN_PREFIX;
 
-use super::{agent_file::PREFIX, bucket_properties::arn, s3::NO_BUCKET};
+use super::{agent_file::PREFIX, s3::NO_BUCKET};
 use crate::{aws::Answer, cx::Cx, names::Names};
 
 // So many are counted; who has put more there knows.
@@ -19,6 +19,11 @@ const COUNTED: usize = 1_000;
 /// ARNs of what may lie in the bucket.
 pub(super) fn arns(names: &Names) -> [String; 2] {
     [PREFIX, PROVEN_PREFIX].map(|prefix| format!("{}/{prefix}*", arn(names)))
+}
+
+/// The bucket's ARN.
+pub(super) fn arn(names: &Names) -> String {
+    format!("arn:{}:s3:::{}", names.partition(), names.agent_bucket())
 }
 
 /// Whether an object is an agent: under its SHA-256.

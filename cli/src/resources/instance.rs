@@ -16,7 +16,7 @@ use aws_sdk_ec2::types::{InstanceStateName, Reservation};
 use tokio::time::Instant;
 
 use super::{
-    autoscaling::{absent, arn, group, owner},
+    autoscaling::{absent, arn, group, owner, resume, suspended},
     ec2::{filter, on_ours},
     hopeless, running,
 };
@@ -69,6 +69,7 @@ impl Resource for TheInstance {
             Permission::write(&[
                 "autoscaling:UpdateAutoScalingGroup",
                 "autoscaling:DeleteLifecycleHook",
+                "autoscaling:ResumeProcesses",
             ])
             .on([arn(names)])
             .on_ours(names),
@@ -107,6 +108,10 @@ impl Resource for TheInstance {
     }
 
     async fn delete(&self, cx: &Cx, _found: &Found) -> Result<()> {
+        // A group that may end nothing goes on listing what EC2 has ended.
+        if group(cx).await?.is_some_and(|group| !suspended(&group).is_empty()) {
+            resume(cx).await?;
+        }
         let empty = wait::retry_on(cx, &Key::Instance, &BUSY, BUSY_LIMIT, || async {
             match resize(cx, 0).await {
                 Err(error) if absent(&error) => Ok(()),

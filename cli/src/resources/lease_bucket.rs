@@ -4,7 +4,10 @@
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 
-use super::s3::{self, NO_BUCKET};
+use super::{
+    bucket_properties::{self as properties, Private},
+    s3::{self, NO_BUCKET},
+};
 use crate::{
     aws::{Answer, AwsError},
     cx::Cx,
@@ -14,10 +17,10 @@ use crate::{
     lease,
     names::Names,
     policy::Permission,
+    tags::Owner,
 };
 
-/// The lease's bucket. New buckets are private and encrypted (S3 user guide, "Default settings for new S3
-/// buckets"); it holds nothing but who is at work.
+/// The lease's bucket: it holds nothing but who is at work.
 pub struct LeaseBucketOfOurs;
 
 #[async_trait]
@@ -34,25 +37,36 @@ impl Resource for LeaseBucketOfOurs {
             Permission::write(&["s3:CreateBucket", "s3:TagResource", "s3:DeleteBucket"])
                 .on(bucket()),
         ]
+        .into_iter()
+        .chain(properties::permissions(&names.lease_bucket_arn()))
+        .collect()
     }
 
     async fn find(&self, cx: &Cx) -> Result<Vec<Found>> {
         let name = self.name(cx);
-        let owner = s3::owner(cx, &name).await?;
-        Ok(owner.map(|owner| Found::new(name, owner)).into_iter().collect())
+        let Some(owner) = s3::owner(cx, &name).await? else { return Ok(Vec::new()) };
+        let mut found = Found::new(name, owner);
+        if found.owner == Owner::Ours {
+            Box::pin(private(cx).compare(cx, &mut found)).await?;
+        }
+        Ok(vec![found])
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {
         let name = self.name(cx);
         match s3::create(cx, &Key::LeaseBucket, &name).await {
             // Another run made it meanwhile.
-            Err(error) if is(&error, "BucketAlreadyOwnedByYou") => Ok(name),
-            made => made.map(|()| name),
+            Err(error) if is(&error, "BucketAlreadyOwnedByYou") => return Ok(name),
+            made => made?,
         }
+        s3::tagged(cx, &Key::LeaseBucket, &name).await?;
+        cx.made(&Key::LeaseBucket);
+        private(cx).set_all(cx).await?;
+        Ok(name)
     }
 
-    async fn update(&self, _: &Cx, _: &Found) -> Result<()> {
-        Ok(()) // nothing of it can differ
+    async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        private(cx).mend(cx, found).await
     }
 
     async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
@@ -81,6 +95,10 @@ impl Resource for LeaseBucketOfOurs {
             answer => Ok(answer.map(drop)?),
         }
     }
+}
+
+fn private(cx: &Cx) -> Private {
+    Private { key: Key::LeaseBucket, name: cx.names.lease_bucket() }
 }
 
 fn is(error: &anyhow::Error, code: &str) -> bool {

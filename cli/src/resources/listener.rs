@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_elasticloadbalancingv2::types::{
-    self as elb, Action, ActionTypeEnum, Certificate, ProtocolEnum, RedirectActionConfig,
-    RedirectActionStatusCodeEnum, Tag,
+    self as elb, Action, ActionTypeEnum, Certificate, MutualAuthenticationAttributes, ProtocolEnum,
+    RedirectActionConfig, RedirectActionStatusCodeEnum, Tag,
 };
 
 use super::elbv2::once;
@@ -12,6 +12,7 @@ use crate::{
     aws::Answer,
     cx::Cx,
     engine::{Found, Key, Resource, Stage},
+    invocation::aws_as_admin,
     names::Names,
     policy::Permission,
     tag_list,
@@ -36,6 +37,9 @@ const PROTOCOL: &str = "protocol";
 const CERTIFICATE: &str = "certificate";
 const POLICY: &str = "TLS policy";
 const ACTION: &str = "action";
+const CLIENTS: &str = "client certificates";
+/// Whoever comes needs no certificate of their own.
+const NOT_ASKED_FOR: &str = "off";
 
 #[async_trait]
 impl Resource for Listener {
@@ -86,7 +90,9 @@ impl Resource for Listener {
             let what = "looking for the listeners of our load balancer";
             let Some(listener) = listener.unless(&["LoadBalancerNotFound"], what)? else { break };
             if listener.port() == Some(self.port()) {
-                all.push(self.found(cx, &listener));
+                let mut found = self.found(cx, &listener);
+                found.warnings = before_ours(&rules(cx, &found.id).await?);
+                all.push(found);
             }
         }
         Ok(all)
@@ -121,6 +127,10 @@ impl Resource for Listener {
             .listener_arn(&found.id)
             .protocol(self.protocol())
             .set_ssl_policy(self.tls_policy())
+            .set_mutual_authentication(
+                (*self == Self::Https)
+                    .then(|| MutualAuthenticationAttributes::builder().mode(NOT_ASKED_FOR).build()),
+            )
             .set_certificates(self.certificates(cx)?)
             .default_actions(self.action(cx)?)
             .send()
@@ -132,15 +142,10 @@ impl Resource for Listener {
     /// Rules and further certificates go with their listener (`DeleteListener`); each has one default of both.
     async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
         let doing = format!("looking what listener `{}` has besides", self.name(cx));
-        let elbv2 = &cx.aws.elbv2;
-        let rules = elbv2.describe_rules().listener_arn(&found.id).into_paginator().items().send();
-        let rules = rules.try_collect().await.unless(&["ListenerNotFound"], &doing)?;
-        let rules = rules.unwrap_or_default().into_iter();
-        let rules = rules.filter(|rule| rule.is_default() != Some(true));
-        let mut all: Vec<String> =
-            rules.filter_map(|rule| rule.rule_arn().map(|arn| format!("the rule {arn}"))).collect();
+        let rules = rules(cx, &found.id).await?;
+        let mut all: Vec<String> = rules.iter().map(|arn| format!("the rule {arn}")).collect();
         if *self == Self::Https {
-            let pages = elbv2.describe_listener_certificates().listener_arn(&found.id);
+            let pages = cx.aws.elbv2.describe_listener_certificates().listener_arn(&found.id);
             let pages = pages.into_paginator().items().send();
             let further = pages.try_collect().await.unless(&["ListenerNotFound"], &doing)?;
             let further = further.unwrap_or_default().into_iter();
@@ -220,6 +225,7 @@ impl Listener {
                 found
                     .compare(CERTIFICATE, certificate.unwrap_or("none"), or_new(&Key::Certificate))
                     .compare(POLICY, listener.ssl_policy().unwrap_or("none"), TLS_POLICY)
+                    .compare(CLIENTS, clients(listener), NOT_ASKED_FOR)
                     .compare(
                         ACTION,
                         told(action),
@@ -237,6 +243,33 @@ impl Listener {
             }
         }
     }
+}
+
+/// Whether browsers are asked for certificates of their own, by `MutualAuthentication`'s mode.
+fn clients(listener: &elb::Listener) -> &str {
+    let mutual = listener.mutual_authentication();
+    mutual.and_then(MutualAuthenticationAttributes::mode).unwrap_or(NOT_ASKED_FOR)
+}
+
+/// ARNs of the listener's rules but for its default one, which is ours.
+async fn rules(cx: &Cx, listener: &str) -> Result<Vec<String>> {
+    let pages = cx.aws.elbv2.describe_rules().listener_arn(listener).into_paginator().items();
+    let rules = pages.send().try_collect().await;
+    let rules = rules.unless(&["ListenerNotFound"], format!("reading the rules of {listener}"))?;
+    let rules = rules.unwrap_or_default().into_iter();
+    Ok(rules.filter(|rule| rule.is_default() != Some(true)).filter_map(|r| r.rule_arn).collect())
+}
+
+/// What such rules do, and what takes each away.
+fn before_ours(rules: &[String]) -> Vec<String> {
+    let told = |arn: &String| {
+        format!(
+            "somebody's rule answers visitors whom it suits, and the instance never hears of them; take it away with \
+             `{}`",
+            aws_as_admin(&format!("elbv2 delete-rule --rule-arn {arn}"), true)
+        )
+    };
+    rules.iter().map(told).collect()
 }
 
 /// 301, because browsers remember it: the next visit starts with HTTPS.

@@ -34,13 +34,15 @@ const NOT_FOUND: [&str; 1] = ["LoadBalancerNotFound"];
 const SUBNETS: &str = "subnets";
 const SECURITY_GROUPS: &str = "security groups";
 
-/// Attributes that differ from what AWS gives a new load balancer, and one that must not be on.
+/// Attributes that differ from what AWS gives a new load balancer, and two that must not.
 /// A meeting is one WebSocket: idle for up to a minute it would be cut at the default of 60 s; an
 /// hour is longer than any pause between the client's pings. Headers that RFC 9110 does not allow
-/// only ever come from attacks. Deletion protection would make `setup delete` fail half-way.
-const ATTRIBUTES: [(&str, &str, &str); 3] = [
+/// only ever come from attacks. Who a visitor is, nginx sees by what the load balancer appends to X-Forwarded-For.
+/// Deletion protection would make `setup delete` fail half-way.
+const ATTRIBUTES: [(&str, &str, &str); 4] = [
     ("idle timeout", "idle_timeout.timeout_seconds", "3600"),
     ("dropping of invalid headers", "routing.http.drop_invalid_header_fields.enabled", "true"),
+    ("visitors' addresses", "routing.http.xff_header_processing.mode", "append"),
     ("deletion protection", "deletion_protection.enabled", "false"),
 ];
 

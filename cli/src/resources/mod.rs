@@ -14,6 +14,7 @@ mod iam;
 mod image;
 mod monitoring;
 mod name_tag;
+mod network_acl;
 mod occupants;
 mod recipe;
 mod role;

@@ -73,7 +73,7 @@ async fn parts(cx: &Cx, vpc: &str) -> Result<Vec<String>> {
 }
 
 /// Whether AWS FIS has made a thing for an experiment (FIS user guide, "Actions reference").
-fn made_by_fis(tags: &[Tag]) -> bool {
+pub(super) fn made_by_fis(tags: &[Tag]) -> bool {
     tags.iter().any(|tag| tag.key() == Some(MANAGED_BY_FIS) && tag.value() == Some("true"))
 }
 

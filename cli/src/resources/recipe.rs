@@ -37,6 +37,8 @@ pub(super) struct Recipe {
     encrypted: bool,
     tokens: String,
     hop_limit: i32,
+    /// What else it says, by name: nothing of it is ours.
+    others: Vec<&'static str>,
     /// Key and value by resource type.
     tags: BTreeMap<String, BTreeMap<String, String>>,
     user_data: String,
@@ -79,6 +81,7 @@ impl Recipe {
             tokens: LaunchTemplateHttpTokensState::Required.to_string(),
             // What is routed through the instance, a container say, cannot reach the role's credentials.
             hop_limit: 1,
+            others: Vec::new(),
             tags: TAGGED.map(|kind| (kind.to_string(), own.clone())).into(),
             user_data,
         }
@@ -124,6 +127,7 @@ impl Recipe {
             hop_limit: metadata
                 .and_then(LaunchTemplateInstanceMetadataOptions::http_put_response_hop_limit)
                 .unwrap_or_default(),
+            others: others(data),
             tags,
             user_data: String::from_utf8_lossy(&user_data).into_owned(),
         }
@@ -232,7 +236,7 @@ impl Recipe {
     }
 
     /// All but the user data, in words.
-    fn facts(&self) -> [(&'static str, String); 8] {
+    fn facts(&self) -> [(&'static str, String); 9] {
         let volume = format!(
             "{} GiB {}, {}, as {}",
             self.root_gib,
@@ -255,6 +259,10 @@ impl Recipe {
                 ),
             ),
             ("metadata service", format!("tokens {}, hop limit {}", self.tokens, self.hop_limit)),
+            (
+                "other settings",
+                if self.others.is_empty() { "none".to_owned() } else { self.others.join(", ") },
+            ),
             ("tags", self.tag_lines()),
         ]
     }
@@ -274,6 +282,37 @@ impl Recipe {
     }
 }
 
+/// What a version says besides what ours say: an instance that nobody can end, or a spot one, for example, and one that
+/// cannot reach the metadata service, which gives it its credentials.
+fn others(data: &ResponseLaunchTemplateData) -> Vec<&'static str> {
+    use LaunchTemplateInstanceMetadataEndpointState::Disabled;
+    let volume = data.block_device_mappings().first().and_then(|root| root.ebs());
+    let interface = data.network_interfaces().first();
+    let metadata = data.metadata_options();
+    [
+        ("capacity reservation", data.capacity_reservation_specification().is_some()),
+        ("further network interfaces", data.network_interfaces().len() > 1),
+        ("further volumes", data.block_device_mappings().len() > 1),
+        ("hibernation", data.hibernation_options().is_some_and(|o| o.configured() == Some(true))),
+        ("instance requirements", data.instance_requirements().is_some()),
+        ("market", data.instance_market_options().is_some()),
+        ("metadata service off", metadata.is_some_and(|m| m.http_endpoint() == Some(&Disabled))),
+        (
+            "network interface kept",
+            interface.is_some_and(|i| i.delete_on_termination() == Some(false)),
+        ),
+        ("placement", data.placement().is_some()),
+        ("shutdown behavior", data.instance_initiated_shutdown_behavior().is_some()),
+        ("stop protection", data.disable_api_stop() == Some(true)),
+        ("termination protection", data.disable_api_termination() == Some(true)),
+        ("volume kept", volume.is_some_and(|v| v.delete_on_termination() == Some(false))),
+        ("volume key", volume.is_some_and(|v| v.kms_key_id().is_some())),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_set)| is_set.then_some(name))
+    .collect()
+}
+
 /// The beginning of the agent's SHA-256, as the agent object shows it.
 fn digest(agent: Option<&str>) -> String {
     agent.map_or_else(|| "none".to_owned(), abridged)
@@ -282,6 +321,33 @@ fn digest(agent: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_version_by_hand_says_besides_is_told() {
+        let metadata = |endpoint| {
+            LaunchTemplateInstanceMetadataOptions::builder().http_endpoint(endpoint).build()
+        };
+        let enabled = LaunchTemplateInstanceMetadataEndpointState::Enabled;
+        let ours = ResponseLaunchTemplateData::builder()
+            .disable_api_termination(false)
+            .metadata_options(metadata(enabled))
+            .block_device_mappings(LaunchTemplateBlockDeviceMapping::builder().build());
+        assert_eq!(others(&ours.clone().build()), [""; 0]);
+        let disabled = LaunchTemplateInstanceMetadataEndpointState::Disabled;
+        let by_hand = ours
+            .disable_api_termination(true)
+            .metadata_options(metadata(disabled))
+            .block_device_mappings(LaunchTemplateBlockDeviceMapping::builder().build())
+            .build();
+        assert_eq!(
+            others(&by_hand),
+            ["further volumes", "metadata service off", "termination protection"]
+        );
+        let drift =
+            Recipe::read(&by_hand).drift(&Recipe { others: vec![], ..Recipe::read(&by_hand) });
+        assert_eq!(drift.len(), 1);
+        assert_eq!((drift[0].field, drift[0].wanted.as_str()), ("other settings", "none"));
+    }
 
     #[test]
     fn drift_is_said_by_field() {
@@ -300,6 +366,7 @@ mod tests {
             encrypted: true,
             tokens: "required".into(),
             hop_limit: 1,
+            others: Vec::new(),
             tags: TAGGED.map(|kind| (kind.to_string(), own.clone())).into(),
             user_data: "#!/bin/sh".into(),
         };

@@ -1,6 +1,7 @@
 //! What our roles share, whoever works as them: found, compared, made, mended and deleted alike.
 
 use anyhow::{Context, Result};
+use aws_sdk_iam::types::AttachedPermissionsBoundary;
 use serde_json::Value;
 
 use super::iam::{ABSENT, document, owner, settled, tagged};
@@ -8,6 +9,7 @@ use crate::{
     aws::Answer,
     cx::Cx,
     engine::{Found, Key},
+    invocation::{aws_as_admin, quoted},
     names::{IAM_PATH, Names},
     policy::{self, Permission},
     tags::Owner,
@@ -33,21 +35,84 @@ pub(super) fn permissions(names: &Names) -> Vec<Permission> {
             .map(|name| names.iam_arn("role", &name))
     };
     vec![
-        Permission::read(&["iam:GetRole", "iam:GetRolePolicy"]).on(roles()),
+        Permission::read(&[
+            "iam:GetRole",
+            "iam:GetRolePolicy",
+            "iam:ListAttachedRolePolicies",
+            "iam:ListRolePolicies",
+        ])
+        .on(roles()),
         Permission::write(&[
             "iam:CreateRole",
             "iam:DeleteRole",
             "iam:DeleteRolePolicy",
             "iam:DetachRolePolicy",
-            "iam:ListAttachedRolePolicies",
             "iam:ListInstanceProfilesForRole",
-            "iam:ListRolePolicies",
             "iam:PutRolePolicy",
             "iam:TagRole",
             "iam:UpdateAssumeRolePolicy",
         ])
         .on(roles()),
     ]
+}
+
+/// A policy that somebody else has given to a role of ours, Systems Manager's quick setup for instance.
+enum Added {
+    /// Its name.
+    Inline(String),
+    /// Its ARN.
+    Attached(String),
+}
+
+impl Added {
+    fn name(&self) -> &str {
+        match self {
+            Self::Inline(name) | Self::Attached(name) => name,
+        }
+    }
+
+    /// What it does, and what takes it away.
+    fn told(&self, role: &str) -> String {
+        let command = match self {
+            Self::Inline(name) => {
+                format!("delete-role-policy --role-name {role} --policy-name {}", quoted(name))
+            }
+            Self::Attached(arn) => {
+                format!("detach-role-policy --role-name {role} --policy-arn {arn}")
+            }
+        };
+        format!(
+            "IAM role `{role}` may do more than it needs, by a policy of somebody else's: {}; take it away with `{}`",
+            self.name(),
+            aws_as_admin(&format!("iam {command}"), false)
+        )
+    }
+}
+
+/// The policies of a role that are not ours.
+async fn added(cx: &Cx, role: &str) -> Result<Vec<Added>> {
+    let iam = &cx.aws.iam;
+    let doing = format!("listing the policies of IAM role `{role}`");
+    let inline = iam.list_role_policies().role_name(role).into_paginator().items().send();
+    let inline = inline.try_collect().await.unless(ABSENT, &doing)?.unwrap_or_default();
+    let attached = iam.list_attached_role_policies().role_name(role).into_paginator().items();
+    let attached = attached.send().try_collect().await.unless(ABSENT, &doing)?;
+    let attached = attached.unwrap_or_default().into_iter().filter_map(|policy| policy.policy_arn);
+    let inline = inline.into_iter().filter(|name| name != PERMISSIONS);
+    Ok(inline.map(Added::Inline).chain(attached.map(Added::Attached)).collect())
+}
+
+/// What a permissions boundary does. It may be a company's rule.
+fn bounded(role: &str, boundary: &AttachedPermissionsBoundary) -> String {
+    let arn = boundary.permissions_boundary_arn().unwrap_or_default();
+    format!(
+        "IAM role `{role}` is bounded by {arn} of somebody else's: what that does not allow, fails, whatever the \
+         role's own policy says"
+    )
+}
+
+fn taking(policy: &Added, role: &str) -> String {
+    format!("taking {} from IAM role `{role}`", policy.name())
 }
 
 impl Role {
@@ -68,6 +133,9 @@ impl Role {
                 None => Value::Null,
             };
             found.drift.extend(policy::drift(PERMISSIONS, &actual, &self.permissions));
+            let boundary = role.permissions_boundary();
+            found.warnings.extend(boundary.map(|boundary| bounded(name, boundary)));
+            found.warnings.extend(added(cx, name).await?.iter().map(|one| one.told(name)));
         }
         Ok(vec![found])
     }
@@ -114,25 +182,27 @@ impl Role {
     }
 
     pub(super) async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
-        // Inline and attached policies may have been added by others, Systems Manager's quick setup
-        // for instance.
+        // IAM deletes no role that has a policy, whoever gave it.
         let (iam, role) = (&cx.aws.iam, &found.id);
-        let inline = iam.list_role_policies().role_name(role).into_paginator().items().send();
-        let inline = inline.try_collect().await;
-        let inline =
-            inline.unless(ABSENT, format!("listing the inline policies of IAM role `{role}`"))?;
-        for policy in inline.unwrap_or_default() {
-            let answer = iam.delete_role_policy().role_name(role).policy_name(&policy).send().await;
-            answer.unless(ABSENT, format!("deleting `{policy}` of IAM role `{role}`"))?;
+        let added = added(cx, role).await?;
+        if !added.is_empty() {
+            let names: Vec<&str> = added.iter().map(Added::name).collect();
+            let names = names.join(", ");
+            cx.note(&self.key, format!("`{role}` also had, given by somebody else: {names}"));
         }
-        let attached = iam.list_attached_role_policies().role_name(role).into_paginator().items();
-        let attached = attached.send().try_collect().await;
-        let attached = attached
-            .unless(ABSENT, format!("listing the policies attached to IAM role `{role}`"))?;
-        for policy in attached.unwrap_or_default() {
-            let arn = policy.policy_arn().unwrap_or_default();
-            let answer = iam.detach_role_policy().role_name(role).policy_arn(arn).send().await;
-            answer.unless(ABSENT, format!("detaching {arn} from IAM role `{role}`"))?;
+        let own = Added::Inline(PERMISSIONS.to_owned());
+        for policy in [own].iter().chain(&added) {
+            let answer = match policy {
+                Added::Inline(name) => {
+                    let call = iam.delete_role_policy().role_name(role).policy_name(name);
+                    call.send().await.map(drop).unless(ABSENT, taking(policy, role))
+                }
+                Added::Attached(arn) => {
+                    let call = iam.detach_role_policy().role_name(role).policy_arn(arn);
+                    call.send().await.map(drop).unless(ABSENT, taking(policy, role))
+                }
+            };
+            answer?;
         }
         settled(cx, &self.key, || async {
             let answer = iam.delete_role().role_name(role).send().await;

@@ -37,6 +37,12 @@ impl Rule {
         Self { protocol: "udp".into(), ..Self::tcp(port, from) }
     }
 
+    /// All ports of all protocols, for these IPv4 addresses.
+    pub(super) fn everything(addresses: &str) -> Self {
+        let from = Source::V4(addresses.to_owned());
+        Self { protocol: "-1".into(), first: -1, last: -1, from }
+    }
+
     /// The rules in AWS's bundles.
     pub(super) fn split(permissions: &[IpPermission]) -> BTreeSet<Self> {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();

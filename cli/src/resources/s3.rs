@@ -13,7 +13,7 @@ use crate::{
     error::{ANOTHER_NAME, Hinted},
     tag_list,
     tags::{self, Foreign, Owner},
-    wait,
+    wait::{self, Progress},
 };
 
 /// S3's way of saying that there is no such bucket.
@@ -74,4 +74,17 @@ pub(super) async fn create(cx: &Cx, key: &Key, name: &str) -> Result<()> {
         }
         made => made.map(drop),
     }
+}
+
+/// Waits until the new bucket has our tags, and nothing is done to it before that: in us-east-1 making a
+/// bucket that exists may be no error (`BucketAlreadyOwnedByYou`).
+pub(super) async fn tagged(cx: &Cx, key: &Key, name: &str) -> Result<()> {
+    wait::until(cx, key, SETTLE_LIMIT, || async {
+        Ok(match owner(cx, name).await? {
+            Some(Owner::Ours) => Progress::Ready(()),
+            Some(_) => Progress::Pending("the bucket is there without our tags".to_owned()),
+            None => Progress::Pending("the bucket is not there yet".to_owned()),
+        })
+    })
+    .await
 }

@@ -1,6 +1,6 @@
 //! The two security groups: the load balancer's lets the world in on 80 and 443, the instance's lets
-//! in the load balancer on 443 and for health checks, and the world's media. What may go out is left as AWS made it:
-//! everything, which the load balancer, apt and media need.
+//! in the load balancer on 443 and for health checks, and the world's media. What may go out is as AWS made it:
+//! everything, which the load balancer, apt and media need; further rules for that say nothing more, and stay.
 
 use std::collections::BTreeSet;
 
@@ -33,6 +33,7 @@ pub enum SecurityGroup {
 
 const WORLD: &str = "0.0.0.0/0";
 const RULE: &str = "rule";
+const OUTGOING: &str = "outgoing traffic";
 const ABSENT: &str = "absent";
 /// Where the bridge took TCP until 2024.
 const TCP_FALLBACK: u16 = 4443;
@@ -60,6 +61,7 @@ impl Resource for SecurityGroup {
                 names,
                 &[
                     "ec2:CreateSecurityGroup", // in our VPC
+                    "ec2:AuthorizeSecurityGroupEgress",
                     "ec2:AuthorizeSecurityGroupIngress",
                     "ec2:RevokeSecurityGroupIngress",
                     "ec2:DeleteSecurityGroup",
@@ -120,6 +122,12 @@ impl Resource for SecurityGroup {
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
         let actual = actual_rules(cx, &found.id).await?;
         let wanted = self.wanted_rules(cx);
+        if found.drifted(OUTGOING) {
+            let call = cx.aws.ec2.authorize_security_group_egress().group_id(&found.id);
+            let all = call.ip_permissions(Rule::everything(WORLD).permission()).send().await;
+            let doing = format!("allowing everything to go out of {}", found.id);
+            all.unless(&["InvalidPermission.Duplicate"], doing)?;
+        }
         // Opened before closed: nobody is locked out in between.
         self.allow(cx, &found.id, &wanted.difference(&actual).cloned().collect()).await?;
         revoke(cx, &found.id, &actual.difference(&wanted).cloned().collect()).await
@@ -215,6 +223,9 @@ fn found(cx: &Cx, group: &types::SecurityGroup, wanted: &BTreeSet<Rule>) -> Foun
     let mut found =
         Found::new(group.group_id().unwrap_or_default(), owner(&cx.names, group.tags()));
     found.drift = drift(&Rule::split(group.ip_permissions()), wanted);
+    if !Rule::split(group.ip_permissions_egress()).contains(&Rule::everything(WORLD)) {
+        found.compare(OUTGOING, "not everything is let out", "everything");
+    }
     found.within(group.vpc_id())
 }
 

@@ -12,7 +12,7 @@ use super::{
     ec2::{
         carrying_our_tag, filter, interfaces, making, naming, on_ours, once, owner, tagged, tagging,
     },
-    name_tag, zones,
+    name_tag, network_acl, zones,
 };
 use crate::{
     aws::Answer,
@@ -21,6 +21,7 @@ use crate::{
     error::Hinted,
     names::Names,
     policy::Permission,
+    tags::Owner,
     wait,
 };
 
@@ -64,6 +65,7 @@ impl Resource for Subnet {
                 "ec2:DescribeRouteTables",
                 "ec2:DescribeSubnets",
             ]),
+            network_acl::permission(),
             making(names, &["ec2:CreateSubnet"]),
             tagging(names),
             naming(names),
@@ -111,6 +113,9 @@ impl Resource for Subnet {
                 && zones.iter().all(|wanted| wanted.as_str() != zone)
             {
                 found.compare(ZONE, zone, zones.each_ref().map(ToString::to_string).join(" or "));
+            }
+            if found.owner == Owner::Ours {
+                found.warnings = network_acl::told(cx, id).await?;
             }
             all.push(found);
         }

@@ -1,5 +1,7 @@
 //! The target group: HTTPS to nginx on the instance, which is healthy while a meeting can be held.
 
+mod targets;
+
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_elasticloadbalancingv2::types::{
@@ -15,7 +17,9 @@ use crate::{
     engine::{Found, Key, Resource, Stage},
     names::Names,
     policy::Permission,
-    tag_list, tags, wait,
+    tag_list,
+    tags::{self, Owner},
+    wait,
 };
 
 /// Where the load balancer sends requests.
@@ -37,6 +41,18 @@ const HEALTHY_THRESHOLD: i32 = 2;
 // sends visitors to it all the same. Longer would only lengthen the outage of a zone.
 const UNHEALTHY_THRESHOLD: i32 = 6;
 const DELAY: &str = "deregistration_delay.timeout_seconds";
+/// What a new target group has, and what would keep people out otherwise: half of the load balancer's addresses lead to
+/// the zone without an instance; a new instance is to get everybody at once; and who comes back is to meet the
+/// instance there is. AWS names its attributes, so one that it does not name has no other value.
+const ATTRIBUTES: [(&str, &str, &str); 3] = [
+    (
+        "cross-zone load balancing",
+        "load_balancing.cross_zone.enabled",
+        "use_load_balancer_configuration",
+    ),
+    ("slow start", "slow_start.duration_seconds", "0"),
+    ("stickiness", "stickiness.enabled", "false"),
+];
 
 const ADDRESS: &str = "protocol and port";
 const VPC: &str = "VPC";
@@ -60,6 +76,7 @@ impl Resource for Targets {
                 "elasticloadbalancing:DescribeTargetGroupAttributes",
                 "elasticloadbalancing:DescribeTags",
             ]),
+            targets::permission(),
             Permission::write(&["elasticloadbalancing:CreateTargetGroup"])
                 .on(group())
                 .tagging_ours(names),
@@ -91,7 +108,9 @@ impl Resource for Targets {
         let groups = answer.and_then(|answer| answer.target_groups).unwrap_or_default();
         let Some(group) = groups.first() else { return Ok(Vec::new()) };
         let arn = group.target_group_arn().unwrap_or_default();
-        let (owner, delay) = tokio::try_join!(owner(cx, arn), deregistration_delay(cx, arn))?;
+        let (owner, attributes) = tokio::try_join!(owner(cx, arn), attributes(cx, arn))?;
+        let value = |key| attributes.iter().find(|attribute| attribute.key() == Some(key))?.value();
+        let delay = format!("{} s", value(DELAY).unwrap_or_default());
         let mut found = Found::new(arn, owner);
         let wanted_vpc = cx.id(&Key::Vpc).unwrap_or_else(|| "our VPC".to_owned());
         found
@@ -101,6 +120,13 @@ impl Resource for Targets {
             .fixed(VPC, None)
             .compare(HEALTH_CHECK, health_check(group), wanted_health_check())
             .compare(DEREGISTRATION_DELAY, delay, wanted_delay(cx));
+        for (field, key, wanted) in ATTRIBUTES {
+            found.compare(field, value(key).unwrap_or(wanted), wanted);
+        }
+        if found.owner == Owner::Ours {
+            let others = targets::of_others(cx, arn).await?;
+            found.warnings = others.iter().map(|target| target.told(arn)).collect();
+        }
         Ok(vec![found.within(group.vpc_id())])
     }
 
@@ -143,7 +169,7 @@ impl Resource for Targets {
             .and_then(|group| group.target_group_arn)
             .context("AWS named no target group ARN")?;
         cx.made(&Key::TargetGroup);
-        set_deregistration_delay(cx, &arn).await?;
+        set_attributes(cx, &arn).await?;
         Ok(arn)
     }
 
@@ -166,10 +192,17 @@ impl Resource for Targets {
                 .await
                 .doing(format!("setting the health check of target group {}", found.id))?;
         }
-        if found.drifted(DEREGISTRATION_DELAY) {
-            set_deregistration_delay(cx, &found.id).await?;
+        let mut attributes = ATTRIBUTES.iter().map(|(field, ..)| *field);
+        if found.drifted(DEREGISTRATION_DELAY) || attributes.any(|field| found.drifted(field)) {
+            set_attributes(cx, &found.id).await?;
         }
         Ok(())
+    }
+
+    /// Registrations go with a target group (`DeleteTargetGroup`).
+    async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
+        let others = targets::of_others(cx, &found.id).await?;
+        Ok(others.iter().map(|target| format!("the target {target}")).collect())
     }
 
     async fn delete(&self, cx: &Cx, found: &Found) -> Result<()> {
@@ -252,7 +285,7 @@ fn described(
     )
 }
 
-async fn deregistration_delay(cx: &Cx, arn: &str) -> Result<String> {
+async fn attributes(cx: &Cx, arn: &str) -> Result<Vec<TargetGroupAttribute>> {
     let answer = cx
         .aws
         .elbv2
@@ -261,23 +294,23 @@ async fn deregistration_delay(cx: &Cx, arn: &str) -> Result<String> {
         .send()
         .await
         .doing(format!("reading the attributes of target group {arn}"))?;
-    let delay = answer.attributes().iter().find(|attribute| attribute.key() == Some(DELAY));
-    Ok(format!("{} s", delay.and_then(|delay| delay.value()).unwrap_or_default()))
+    Ok(answer.attributes.unwrap_or_default())
 }
 
-async fn set_deregistration_delay(cx: &Cx, arn: &str) -> Result<()> {
-    let delay = TargetGroupAttribute::builder()
-        .key(DELAY)
-        .value(cx.config.drain.as_secs().to_string())
-        .build();
+async fn set_attributes(cx: &Cx, arn: &str) -> Result<()> {
+    let drain = cx.config.drain.as_secs().to_string();
+    let others = ATTRIBUTES.iter().map(|(_, key, value)| (*key, *value));
+    let attributes = [(DELAY, drain.as_str())].into_iter().chain(others);
+    let attributes = attributes
+        .map(|(key, value)| TargetGroupAttribute::builder().key(key).value(value).build());
     cx.aws
         .elbv2
         .modify_target_group_attributes()
         .target_group_arn(arn)
-        .attributes(delay)
+        .set_attributes(Some(attributes.collect()))
         .send()
         .await
-        .doing(format!("setting the deregistration delay of target group {arn}"))?;
+        .doing(format!("setting the attributes of target group {arn}"))?;
     Ok(())
 }
 

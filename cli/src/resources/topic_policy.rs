@@ -1,4 +1,5 @@
-//! The topic's policy: EventBridge may publish, CloudWatch for our alarms, and no other service.
+//! Who may publish to the topic: EventBridge, CloudWatch for our alarms, and no other service; and that no key
+//! shuts them out.
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -18,6 +19,12 @@ use crate::{
 pub struct Publishers;
 
 const STATEMENTS: &str = "statements";
+const ENCRYPTION: &str = "encryption";
+/// The attribute that names the topic's key.
+const KEY: &str = "KmsMasterKeyId";
+/// AWS's own key for SNS, which lets in neither EventBridge nor `CloudWatch` (SNS developer guide, "Enable
+/// compatibility between event sources from AWS services and encrypted topics").
+const CLOSED: &str = "alias/aws/sns";
 /// `Id` of the policy every new topic has.
 const DEFAULT: &str = "__default_policy_ID";
 
@@ -46,7 +53,8 @@ impl Resource for Publishers {
             .await
             .unless(&["NotFound"], "reading the policy of our topic")?;
         let Some(answer) = answer else { return Ok(Vec::new()) };
-        let policy = answer.attributes().and_then(|attributes| attributes.get("Policy"));
+        let attribute = |name| answer.attributes().and_then(|attributes| attributes.get(name));
+        let policy = attribute("Policy");
         let policy = policy.map(|text| serde_json::from_str(text)).transpose();
         let policy: Value = policy.context("the topic's policy is not JSON")?.unwrap_or_default();
         if policy["Id"] == DEFAULT {
@@ -54,30 +62,57 @@ impl Resource for Publishers {
         }
         let mut found = Found::new(&topic, Owner::Ours);
         found.drift.extend(policy::drift(STATEMENTS, &policy, &document(&cx.names, &topic)));
+        match attribute(KEY) {
+            Some(key) if key.ends_with(CLOSED) => {
+                found.compare(
+                    ENCRYPTION,
+                    format!("{key}, which lets no alarm and no event in"),
+                    "none",
+                );
+            }
+            // None is empty where it was turned off.
+            Some(key) if !key.is_empty() => found.warnings.push(shut_out(key)),
+            _ => {}
+        }
         Ok(vec![found])
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {
         let topic = cx.need(&Key::Topic)?;
-        cx.aws
-            .sns
-            .set_topic_attributes()
-            .topic_arn(&topic)
-            .attribute_name("Policy")
-            .attribute_value(document(&cx.names, &topic).to_string())
-            .send()
-            .await
-            .doing(format!("setting the policy of topic `{}`", self.name(cx)))?;
+        let policy = document(&cx.names, &topic).to_string();
+        set(cx, &topic, "Policy", &policy, "setting the policy of").await?;
         Ok(topic)
     }
 
-    async fn update(&self, cx: &Cx, _: &Found) -> Result<()> {
-        self.create(cx).await.map(drop)
+    async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
+        if found.drifted(STATEMENTS) {
+            self.create(cx).await?;
+        }
+        if found.drifted(ENCRYPTION) {
+            // Empty is none.
+            set(cx, &found.id, KEY, "", "turning off the encryption of").await?;
+        }
+        Ok(())
     }
 
     async fn delete(&self, _: &Cx, _: &Found) -> Result<()> {
         Ok(()) // goes with the topic; a topic cannot be without a policy
     }
+}
+
+async fn set(cx: &Cx, topic: &str, name: &str, value: &str, doing: &str) -> Result<()> {
+    let call = cx.aws.sns.set_topic_attributes().topic_arn(topic).attribute_name(name);
+    let answer = call.attribute_value(value).send().await;
+    answer.doing(format!("{doing} topic `{}`", cx.names.deployment()))?;
+    Ok(())
+}
+
+/// What an operator's own key does: who lets the services in knows why, and the instance's role has no right to it.
+fn shut_out(key: &str) -> String {
+    format!(
+        "the topic is encrypted with somebody's key {key}: mail comes only of what that key's policy lets in \
+         (events.amazonaws.com, cloudwatch.amazonaws.com), and none of what the instance itself has to say"
+    )
 }
 
 /// The account's own users and roles need no statement: within an account their IAM policies do.

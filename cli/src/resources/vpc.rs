@@ -23,6 +23,7 @@ use crate::{
 pub struct Network;
 
 const DNS_NAMES: &str = "DNS names";
+const DNS_SUPPORT: &str = "DNS resolution";
 const ADDRESS_RANGE: &str = "address range";
 
 #[async_trait]
@@ -84,7 +85,16 @@ impl Resource for Network {
 
     async fn update(&self, cx: &Cx, found: &Found) -> Result<()> {
         name_tag::mend(cx, found, &self.name(cx)).await?;
-        enable_dns_names(cx, &found.id).await
+        // There are no names without it (`ModifyVpcAttribute`, `EnableDnsHostnames`).
+        if found.drifted(DNS_SUPPORT) {
+            let call = cx.aws.ec2.modify_vpc_attribute().vpc_id(&found.id);
+            let answer = call.enable_dns_support(on()).send().await;
+            answer.doing(format!("turning on DNS resolution in VPC {}", found.id))?;
+        }
+        if found.drifted(DNS_NAMES) {
+            enable_dns_names(cx, &found.id).await?;
+        }
+        Ok(())
     }
 
     async fn occupants(&self, cx: &Cx, found: &Found) -> Result<Vec<String>> {
@@ -109,22 +119,21 @@ impl Resource for Network {
 
 async fn found(cx: &Cx, vpc: &Vpc) -> Result<Found> {
     let id = vpc.vpc_id().unwrap_or_default();
-    let dns = cx
-        .aws
-        .ec2
-        .describe_vpc_attribute()
-        .vpc_id(id)
-        .attribute(VpcAttributeName::EnableDnsHostnames)
-        .send()
-        .await
-        .doing(format!("reading the DNS settings of VPC {id}"))?;
-    let dns = dns.enable_dns_hostnames.and_then(|value| value.value).unwrap_or(false);
+    let read = async |attribute: VpcAttributeName| {
+        let call = cx.aws.ec2.describe_vpc_attribute().vpc_id(id).attribute(attribute);
+        call.send().await.doing(format!("reading the DNS settings of VPC {id}"))
+    };
+    let is_on =
+        |value: Option<AttributeBooleanValue>| value.and_then(|value| value.value) == Some(true);
+    let names = read(VpcAttributeName::EnableDnsHostnames).await?.enable_dns_hostnames;
+    let support = read(VpcAttributeName::EnableDnsSupport).await?.enable_dns_support;
     let cidr = vpc.cidr_block().unwrap_or_default();
     let mut found = Found::new(id, owner(&cx.names, vpc.tags())).detail(cidr);
     found
         .compare(ADDRESS_RANGE, cidr, cx.config.network.cidr)
         .fixed(ADDRESS_RANGE, Some("[network] cidr"))
-        .compare(DNS_NAMES, dns, true);
+        .compare(DNS_SUPPORT, is_on(support), true)
+        .compare(DNS_NAMES, is_on(names), true);
     Ok(found)
 }
 
@@ -134,9 +143,13 @@ async fn enable_dns_names(cx: &Cx, id: &str) -> Result<()> {
         .ec2
         .modify_vpc_attribute()
         .vpc_id(id)
-        .enable_dns_hostnames(AttributeBooleanValue::builder().value(true).build())
+        .enable_dns_hostnames(on())
         .send()
         .await
         .doing(format!("turning on DNS names in VPC {id}"))?;
     Ok(())
+}
+
+fn on() -> AttributeBooleanValue {
+    AttributeBooleanValue::builder().value(true).build()
 }

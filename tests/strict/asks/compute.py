@@ -23,6 +23,7 @@ EC2 = {
     "DescribeVpcAttribute": [("vpc", "VpcId")],
     "ModifyVpcAttribute": [("vpc", "VpcId")],
     "ModifySubnetAttribute": [("subnet", "SubnetId")],
+    "AuthorizeSecurityGroupEgress": [("security-group", "GroupId")],
     "AuthorizeSecurityGroupIngress": [("security-group", "GroupId")],
     "RevokeSecurityGroupIngress": [("security-group", "GroupId")],
     "DeleteSecurityGroup": [("security-group", "GroupId")],

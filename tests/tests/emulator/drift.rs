@@ -1,8 +1,14 @@
 //! What somebody changed by hand: each property is spoilt through the API, seen by `plan`, and mended
 //! by the next `setup` with nothing else touched.
 
+use std::collections::BTreeSet;
+
 use aws_config::SdkConfig;
-use jitsi_aws_tests::{deployment::Deployment, emulator::Emulator};
+use jitsi_aws_tests::{
+    deployment::{Deployment, Run},
+    emulator::Emulator,
+};
+use serde_json::Value;
 
 #[tokio::test]
 async fn what_was_changed_by_hand_is_mended() {
@@ -10,17 +16,34 @@ async fn what_was_changed_by_hand_is_mended() {
     let sdk = account.sdk();
     let jitsi = Deployment::new(account, "jitsi");
     jitsi.succeed(&["setup", "all"]);
-    for spoilt in spoil(&sdk, &jitsi.account.id).await {
-        let plan = jitsi.run(&["plan"]);
-        assert_eq!(plan.code, 3, "{} is not seen:\n{}", spoilt, plan.stdout);
-    }
+    let spoilt = spoil(&sdk, &jitsi.account.id).await;
+    let plan = jitsi.run(&["plan", "--json"]);
+    assert_eq!(plan.code, 3, "{}", plan.stdout);
+    let seen = differing(&plan);
+    let unseen: Vec<_> = spoilt.iter().filter(|field| !seen.contains(**field)).collect();
+    assert!(unseen.is_empty(), "not seen: {unseen:#?}\nseen: {seen:#?}");
     jitsi.succeed(&["setup", "all"]);
     let plan = jitsi.run(&["plan"]);
     assert_eq!(plan.code, 0, "not mended:\n{}", plan.stdout);
     assert_eq!(jitsi.succeed(&["setup", "all"]).writes(), []);
 }
 
-/// Spoils one property of every resource that can be changed in place; names what it did.
+/// Resource and field of everything that a plan would change: `Vpc DNS names`. Of what it would make, the resource.
+fn differing(plan: &Run) -> BTreeSet<String> {
+    let document = plan.document();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let resources = document["result"]["resources"].as_array().unwrap();
+    let named = resources.iter().flat_map(|line| {
+        let changes = line["changes"].as_array().unwrap().iter();
+        let fields =
+            changes.map(|change| format!("{} {}", text(&line["resource"]), text(&change["field"])));
+        let made = (line["change"] == "create").then(|| text(&line["resource"]));
+        fields.chain(made).collect::<Vec<_>>()
+    });
+    named.collect()
+}
+
+/// Spoils one property of every resource that can be changed in place; names them as [`differing`] does.
 pub(crate) async fn spoil(sdk: &SdkConfig, account: &str) -> Vec<&'static str> {
     let mut spoilt = network(sdk).await;
     spoilt.extend(balancing(sdk).await);
@@ -39,6 +62,12 @@ async fn network(sdk: &SdkConfig) -> Vec<&'static str> {
     ec2.modify_vpc_attribute()
         .vpc_id(vpc)
         .enable_dns_hostnames(AttributeBooleanValue::builder().value(false).build())
+        .send()
+        .await
+        .unwrap();
+    ec2.modify_vpc_attribute()
+        .vpc_id(vpc)
+        .enable_dns_support(AttributeBooleanValue::builder().value(false).build())
         .send()
         .await
         .unwrap();
@@ -77,9 +106,29 @@ async fn network(sdk: &SdkConfig) -> Vec<&'static str> {
             .send()
             .await
             .unwrap();
+        let out = group.ip_permissions_egress().to_vec();
+        let call = ec2.revoke_security_group_egress().group_id(id);
+        call.set_ip_permissions(Some(out)).send().await.unwrap();
     }
     rename(&ec2).await;
-    vec!["VPC", "route", "association", "internet gateway", "subnet", "security groups", "names"]
+    vec![
+        "Vpc DNS names",
+        "Vpc DNS resolution",
+        "RouteTable default route",
+        "SubnetA route table",
+        "SubnetB route table",
+        "InternetGateway attached to",
+        "SubnetA public addresses",
+        "AlbSecurityGroup rule",
+        "InstanceSecurityGroup rule",
+        "AlbSecurityGroup outgoing traffic",
+        "InstanceSecurityGroup outgoing traffic",
+        "Vpc Name tag",
+        "SubnetA Name tag",
+        "SubnetB Name tag",
+        "InternetGateway Name tag",
+        "RouteTable Name tag",
+    ]
 }
 
 /// Other `Name` tags for all that has no name besides, and none for one of them.
@@ -149,7 +198,11 @@ pub(crate) async fn tidy(sdk: &SdkConfig) {
 }
 
 async fn balancing(sdk: &SdkConfig) -> Vec<&'static str> {
-    use aws_sdk_elasticloadbalancingv2::types::{LoadBalancerAttribute, TargetGroupAttribute};
+    use aws_sdk_elasticloadbalancingv2::types::{
+        LoadBalancerAttribute, MutualAuthenticationAttributes, TargetGroupAttribute,
+    };
+    let group_attribute =
+        |key: &str, value: &str| TargetGroupAttribute::builder().key(key).value(value).build();
     let elbv2 = aws_sdk_elasticloadbalancingv2::Client::new(sdk);
     let groups = elbv2.describe_target_groups().names("jitsi").send().await.unwrap();
     let group = groups.target_groups()[0].target_group_arn().unwrap();
@@ -163,12 +216,10 @@ async fn balancing(sdk: &SdkConfig) -> Vec<&'static str> {
     elbv2
         .modify_target_group_attributes()
         .target_group_arn(group)
-        .attributes(
-            TargetGroupAttribute::builder()
-                .key("deregistration_delay.timeout_seconds")
-                .value("1")
-                .build(),
-        )
+        .attributes(group_attribute("deregistration_delay.timeout_seconds", "1"))
+        .attributes(group_attribute("load_balancing.cross_zone.enabled", "false"))
+        .attributes(group_attribute("slow_start.duration_seconds", "900"))
+        .attributes(group_attribute("stickiness.enabled", "true"))
         .send()
         .await
         .unwrap();
@@ -183,6 +234,12 @@ async fn balancing(sdk: &SdkConfig) -> Vec<&'static str> {
                 .value("60")
                 .build(),
         )
+        .attributes(
+            LoadBalancerAttribute::builder()
+                .key("routing.http.xff_header_processing.mode")
+                .value("remove")
+                .build(),
+        )
         .send()
         .await
         .unwrap();
@@ -193,10 +250,25 @@ async fn balancing(sdk: &SdkConfig) -> Vec<&'static str> {
         .modify_listener()
         .listener_arn(https.listener_arn().unwrap())
         .ssl_policy("ELBSecurityPolicy-2016-08")
+        .mutual_authentication(
+            MutualAuthenticationAttributes::builder().mode("passthrough").build(),
+        )
         .send()
         .await
         .unwrap();
-    vec!["health check", "deregistration delay", "idle timeout", "TLS policy"]
+    vec![
+        "TargetGroup health check",
+        "TargetGroup deregistration delay",
+        "TargetGroup cross-zone load balancing",
+        "TargetGroup slow start",
+        "TargetGroup stickiness",
+        "LoadBalancer idle timeout",
+        "LoadBalancer visitors' addresses",
+        "LoadBalancer security groups",
+        "LoadBalancer subnets",
+        "HttpsListener TLS policy",
+        "HttpsListener client certificates",
+    ]
 }
 
 /// Another security group, other subnets.
@@ -230,6 +302,12 @@ async fn placement(
 }
 
 async fn scaling(sdk: &SdkConfig) -> Vec<&'static str> {
+    use aws_sdk_autoscaling::types::{
+        AvailabilityZoneDistribution, CapacityDistributionStrategy, DeletionProtection,
+    };
+    let balanced_only = AvailabilityZoneDistribution::builder()
+        .capacity_distribution_strategy(CapacityDistributionStrategy::BalancedOnly)
+        .build();
     let autoscaling = aws_sdk_autoscaling::Client::new(sdk);
     autoscaling
         .put_lifecycle_hook()
@@ -246,9 +324,16 @@ async fn scaling(sdk: &SdkConfig) -> Vec<&'static str> {
         .auto_scaling_group_name("jitsi")
         .health_check_type("EC2")
         .max_size(3)
+        .new_instances_protected_from_scale_in(true)
+        .availability_zone_distribution(balanced_only)
+        .deletion_protection(DeletionProtection::PreventAllDeletion)
         .send()
         .await
         .unwrap();
+    // A company's change freeze.
+    let call = autoscaling.suspend_processes().auto_scaling_group_name("jitsi");
+    let call = call.scaling_processes("Launch").scaling_processes("HealthCheck");
+    call.send().await.unwrap();
     let groups = autoscaling
         .describe_auto_scaling_groups()
         .auto_scaling_group_names("jitsi")
@@ -262,7 +347,17 @@ async fn scaling(sdk: &SdkConfig) -> Vec<&'static str> {
         .send()
         .await
         .unwrap();
-    vec!["lifecycle hook", "health check type and size", "target group"]
+    vec![
+        "LaunchHook default result",
+        "LaunchHook heartbeat timeout",
+        "ElbHealthCheck",
+        "Instance size (min/desired/max)",
+        "AutoScalingGroup target group",
+        "AutoScalingGroup suspended processes",
+        "AutoScalingGroup scale-in protection",
+        "AutoScalingGroup zone distribution",
+        "AutoScalingGroup deletion protection",
+    ]
 }
 
 async fn monitoring(sdk: &SdkConfig, account: &str) -> Vec<&'static str> {
@@ -272,6 +367,13 @@ async fn monitoring(sdk: &SdkConfig, account: &str) -> Vec<&'static str> {
         .topic_arn(&topic)
         .attribute_name("Policy")
         .attribute_value(r#"{"Version":"2012-10-17","Statement":[]}"#)
+        .send()
+        .await
+        .unwrap();
+    sns.set_topic_attributes()
+        .topic_arn(&topic)
+        .attribute_name("KmsMasterKeyId")
+        .attribute_value("alias/aws/sns")
         .send()
         .await
         .unwrap();
@@ -302,17 +404,53 @@ async fn monitoring(sdk: &SdkConfig, account: &str) -> Vec<&'static str> {
             .await
             .unwrap();
     }
-    vec!["topic policy", "rules", "targets", "alarms"]
+    vec![
+        "TopicPolicy statements",
+        "TopicPolicy encryption",
+        "TerminationRule state",
+        "TerminationRule target",
+        "LaunchRule state",
+        "HealthyHostsAlarm condition",
+        "Elb5xxAlarm missing data",
+        "StatusCheckAlarm actions",
+    ]
 }
 
 async fn bucket(sdk: &SdkConfig, account: &str) -> Vec<&'static str> {
+    use aws_sdk_s3::types::{
+        BucketCannedAcl, ObjectOwnership, OwnershipControls, OwnershipControlsRule, StorageClass,
+    };
     let s3 = aws_sdk_s3::Client::from_conf(
         aws_sdk_s3::config::Builder::from(sdk).force_path_style(true).build(),
     );
     let bucket = format!("jitsi-{account}-eu-central-1");
-    s3.delete_public_access_block().bucket(&bucket).send().await.unwrap();
-    s3.delete_bucket_policy().bucket(&bucket).send().await.unwrap();
+    for bucket in [&bucket, &format!("{bucket}-lease")] {
+        s3.delete_public_access_block().bucket(bucket).send().await.unwrap();
+        s3.delete_bucket_policy().bucket(bucket).send().await.unwrap();
+        let rule = OwnershipControlsRule::builder().object_ownership(ObjectOwnership::ObjectWriter);
+        let rules = OwnershipControls::builder().rules(rule.build().unwrap()).build().unwrap();
+        let call = s3.put_bucket_ownership_controls().bucket(bucket).ownership_controls(rules);
+        call.send().await.unwrap();
+        let call = s3.put_bucket_acl().bucket(bucket).acl(BucketCannedAcl::PublicReadWrite);
+        call.send().await.unwrap();
+    }
     // As instances leave them, to be deleted with the bucket.
     s3.put_object().bucket(&bucket).key("proven/trixie/stable.json").send().await.unwrap();
-    vec!["public access block", "bucket policy"]
+    let agents = s3.list_objects_v2().bucket(&bucket).prefix("agents/").send().await.unwrap();
+    let key = agents.contents()[0].key().unwrap();
+    let agent = s3.get_object().bucket(&bucket).key(key).send().await.unwrap();
+    let mut bytes = agent.body.collect().await.unwrap().to_vec();
+    bytes[0] ^= 1;
+    let call = s3.put_object().bucket(&bucket).key(key).body(bytes.into());
+    call.storage_class(StorageClass::Glacier).send().await.unwrap();
+    vec![
+        "AgentBucket public access",
+        "AgentBucket bucket policy",
+        "AgentBucket object ownership",
+        "LeaseBucket public access",
+        "LeaseBucket bucket policy",
+        "LeaseBucket object ownership",
+        "AgentObject content",
+        "AgentObject storage class",
+    ]
 }

@@ -3,6 +3,7 @@
 
 mod aliases; // DNS records of domains that are no longer configured
 mod answers; // what is not AWS's answers, and files without an end
+mod beside; // what somebody else's does to ours is told
 mod confirmed; // what was agreed to, and no more, is deleted
 mod drift; // what was changed by hand is mended
 mod faults; // lost answers, refusals, kills: the next run goes on

@@ -266,7 +266,8 @@ async fn what_takes_further_rights_says_so_in_its_plan() {
     let iam = aws_sdk_iam::Client::new(&sdk);
     let arn = format!("arn:aws:iam::{}:policy/jitsi-aws/jitsi-lb", jitsi.account.id);
     let poorer = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Resource":"*",
-        "Action":["elasticloadbalancing:Describe*","acm:Describe*","acm:List*","acm:Get*"]}]}"#;
+        "Action":["elasticloadbalancing:Describe*","acm:Describe*","acm:List*","acm:Get*",
+        "s3:GetBucket*","s3:GetEncryptionConfiguration"]}]}"#;
     iam.create_policy_version()
         .policy_arn(arn)
         .policy_document(poorer)

@@ -3,7 +3,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action, ActionTypeEnum, Certificate, ProtocolEnum, RuleCondition,
+    Action, ActionTypeEnum, Certificate, ProtocolEnum, RuleCondition, TargetDescription,
 };
 use jitsi_aws_tests::{deployment::Deployment, emulator::Emulator, inventory};
 
@@ -29,7 +29,7 @@ async fn what_hangs_on_ours_stops_the_deletion_and_is_named() {
     inventory::assert_same(&inventory::take(&sdk).await, &all, "nothing was deleted");
 }
 
-/// A listener, a rule and a certificate.
+/// A listener, a rule, a certificate and a target.
 async fn on_the_load_balancer(jitsi: &Deployment, sdk: &SdkConfig) -> Vec<String> {
     let elbv2 = aws_sdk_elasticloadbalancingv2::Client::new(sdk);
     let alb = elbv2.describe_load_balancers().names("jitsi").send().await.unwrap();
@@ -53,7 +53,12 @@ async fn on_the_load_balancer(jitsi: &Deployment, sdk: &SdkConfig) -> Vec<String
     let further = Certificate::builder().certificate_arn(certificate.id()).build();
     let call = elbv2.add_listener_certificates().listener_arn(ours).certificates(further);
     call.send().await.unwrap();
-    vec![listener, rule, certificate.id().to_owned()]
+    let ec2 = aws_sdk_ec2::Client::new(sdk);
+    let call = ec2.run_instances().image_id("ami-12c6146b").min_count(1).max_count(1);
+    let target = call.send().await.unwrap().instances()[0].instance_id().unwrap().to_owned();
+    let one = TargetDescription::builder().id(&target).build();
+    elbv2.register_targets().target_group_arn(group).targets(one).send().await.unwrap();
+    vec![listener, rule, certificate.id().to_owned(), target]
 }
 
 /// A target of our rule, and who else gets what our topic has to say.
