@@ -69,7 +69,7 @@ async fn the_deployer_may_do_exactly_what_it_does() {
     assert_eq!(delete.document()["result"]["left"], json!([]), "though the tagging API names them");
     let calls = delete.changes();
     let at = |operation: &str| calls.iter().position(|call| call.operation == operation);
-    let (resumed, emptied) = (at("ResumeProcesses"), at("UpdateAutoScalingGroup"));
+    let (resumed, emptied) = (at("ResumeProcesses"), at("DeleteLifecycleHook"));
     assert!(resumed.is_some() && resumed < emptied, "the group may end its instance: {calls:?}");
     let volumes = aws_sdk_ec2::Client::new(&sdk).describe_volumes().filters(ours()).send().await;
     let available = |volume: &&Volume| volume.state() == Some(&VolumeState::Available);
