@@ -49,6 +49,13 @@ pub enum Foreign {
     OfAnotherAccount,
     /// Another reason, in words: what it is found by is no tag.
     Other(String),
+    /// As [`Foreign::Other`], where another name for the deployment is no way out: what is.
+    InTheWay {
+        /// Why it is not ours.
+        why: String,
+        /// What to do.
+        hint: String,
+    },
 }
 
 impl fmt::Display for Foreign {
@@ -59,7 +66,7 @@ impl fmt::Display for Foreign {
             Self::OfAnotherAccount => f.write_str(
                 "another AWS account has taken this name, or a policy keeps these credentials from looking",
             ),
-            Self::Other(why) => f.write_str(why),
+            Self::Other(why) | Self::InTheWay { why, .. } => f.write_str(why),
         }
     }
 }

@@ -228,7 +228,7 @@ fn finish(env: &Env, config: &Arc<Config>, word: &str, summary: &Summary, addres
 /// one that cannot be looked at it is left to `plan`.
 async fn next_after_iam(session: &Session, start: Instant) -> String {
     // Whoever may change IAM need not be allowed to look at the rest.
-    const LIMIT: Duration = Duration::from_secs(10);
+    const LIMIT: Duration = Duration::from_secs(30);
     let cx = &session.cx;
     if cx.recent.made_since(&Key::DeployerUser, start) {
         return as_deployer("setup instances");

@@ -263,6 +263,7 @@ impl Entry {
                     command("list")
                 ),
                 Foreign::OfAnotherAccount => ANOTHER_NAME.to_owned(),
+                Foreign::InTheWay { hint, .. } => hint.clone(),
                 Foreign::Untagged | Foreign::Other(_) => {
                     "choose another [deployment] name in jitsi.toml, or remove it yourself"
                         .to_owned()

@@ -3,11 +3,11 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use aws_sdk_route53::types::{AliasTarget, ChangeAction, ResourceRecordSet, RrType};
+use aws_sdk_route53::types::{ChangeAction, ResourceRecordSet, RrType};
 
 use super::{
     aliases::{self, Note, destination},
-    route53::{self, change, records},
+    route53::{self, change, deletion, records},
 };
 use crate::{
     config::HostedZoneId,
@@ -68,28 +68,21 @@ impl Resource for Alias {
                 return Ok(vec![found]);
             }
         }
-        let elsewhere = Foreign::Other("it leads elsewhere".to_owned());
-        Ok(vec![Found::new(id, Owner::Foreign(elsewhere))])
+        let why = "it leads elsewhere, or to a load balancer that is gone".to_owned();
+        let hint = in_its_stead(zone, record);
+        Ok(vec![Found::new(id, Owner::Foreign(Foreign::InTheWay { why, hint }))])
     }
 
     async fn create(&self, cx: &Cx) -> Result<String> {
         let zone = zone(cx)?;
         let domain = self.name(cx);
         let alb = cx.need(&Key::LoadBalancer)?;
-        let (dns_name, alb_zone) = aliases::target(cx, &alb).await?;
+        let target = aliases::target(cx, &alb).await?;
         // First: a record that is not noted would be left when the domain changes.
         aliases::note(cx, &alb, &Note::new(zone, &domain)).await?;
-        let target = AliasTarget::builder()
-            .dns_name(&dns_name)
-            .hosted_zone_id(alb_zone)
-            // One load balancer: there is nothing to fall back to.
-            .evaluate_target_health(false)
-            .build()?;
-        let record =
-            ResourceRecordSet::builder().name(&domain).r#type(RrType::A).alias_target(target);
         // CREATE fails where UPSERT would replace a record made since we looked.
-        change(cx, zone, ChangeAction::Create, record.build()?).await?;
-        Ok(format!("{domain} → {dns_name}"))
+        change(cx, zone, ChangeAction::Create, aliases::record(&domain, &target)?).await?;
+        Ok(format!("{domain} → {}", target.0))
     }
 
     /// A record that leads elsewhere is not ours, so only the note can be missing.
@@ -108,6 +101,16 @@ impl Resource for Alias {
         }
         Ok(())
     }
+}
+
+/// What to do about a record that is not ours.
+fn in_its_stead(zone: &HostedZoneId, record: &ResourceRecordSet) -> String {
+    let simple = record.set_identifier().is_none() && record.health_check_id().is_none();
+    let delete = match simple {
+        true => format!("delete it with `{}`", deletion(zone.as_str(), record)),
+        false => "delete it in the console of Route 53".to_owned(),
+    };
+    format!("once nobody needs the record, {delete}; or set another [site] domain in jitsi.toml")
 }
 
 fn zone(cx: &Cx) -> Result<&str> {

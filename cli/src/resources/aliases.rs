@@ -83,6 +83,19 @@ pub(super) async fn forget(cx: &Cx, alb: &str, note: &Note) -> Result<()> {
     Ok(())
 }
 
+/// The alias by which a domain leads to such a target.
+pub(super) fn record(domain: &str, target: &(String, String)) -> Result<ResourceRecordSet> {
+    let (dns_name, zone) = target;
+    let target = AliasTarget::builder()
+        .dns_name(dns_name)
+        .hosted_zone_id(zone)
+        // One load balancer: there is nothing to fall back to.
+        .evaluate_target_health(false)
+        .build()?;
+    let record = ResourceRecordSet::builder().name(domain).r#type(RrType::A);
+    Ok(record.alias_target(target).build()?)
+}
+
 /// Name and zone of a load balancer, for an alias.
 pub(super) async fn target(cx: &Cx, alb: &str) -> Result<(String, String)> {
     let alb = describe(cx, alb).await?;

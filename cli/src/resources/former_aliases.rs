@@ -5,11 +5,10 @@
 use anyhow::Result;
 use async_trait::async_trait;
 use aws_sdk_route53::types::ChangeAction;
-use serde_json::json;
 
 use super::{
     aliases::{self, Note},
-    route53::{self, change, records},
+    route53::{self, change, deletion, records},
 };
 use crate::{
     aws::AwsError,
@@ -98,10 +97,10 @@ async fn look(cx: &Cx, alb: &str, target: &(String, String), note: &Note) -> Res
             let why = format!(
                 "{note} was made by jitsi-aws, and these credentials may not look there: \
                  if it is there still, delete it with `{}`",
-                deletion(target, note)
+                deletion(&note.zone, &aliases::record(&note.domain, target)?)
             );
             let found = Found::new(note.to_string(), Owner::Foreign(Foreign::Other(why)));
-            return Ok(Some(left(found, alb, target, note)));
+            return Ok(Some(left(found, alb, target, note)?));
         }
         Err(error) => return Err(error),
     };
@@ -111,13 +110,13 @@ async fn look(cx: &Cx, alb: &str, target: &(String, String), note: &Note) -> Res
         (true, false) => {
             Some(found.stale(true).detail(format!("the note of {note}, which is gone")))
         }
-        (false, true) => Some(left(found, alb, target, note)),
+        (false, true) => Some(left(found, alb, target, note)?),
         (false, false) => None,
     })
 }
 
 /// Left as it is by `setup`, which says so.
-fn left(mut found: Found, alb: &str, target: &(String, String), note: &Note) -> Found {
+fn left(mut found: Found, alb: &str, target: &(String, String), note: &Note) -> Result<Found> {
     let Note { zone, domain } = note;
     let forget =
         format!("elbv2 remove-tags --resource-arns {alb} --tag-keys {}", quoted(&note.key()));
@@ -125,23 +124,8 @@ fn left(mut found: Found, alb: &str, target: &(String, String), note: &Note) -> 
         "the DNS record {domain} in hosted zone {zone} is of an earlier configuration; it is left, for [dns] \
          hosted_zone names another zone or none. Once nobody needs it, delete it with `{}`, then have it \
          forgotten with `{}`",
-        deletion(target, note),
+        deletion(zone, &aliases::record(domain, target)?),
         aws_as_admin(&forget, true),
     ));
-    found.spare()
-}
-
-/// The AWS CLI's command that deletes the record, and nothing that leads elsewhere by now: all of it must be as
-/// Route 53 has it (`ChangeResourceRecordSets`, "DELETE").
-fn deletion((dns_name, alb_zone): &(String, String), Note { zone, domain }: &Note) -> String {
-    let record = json!({
-        "Name": domain, "Type": "A",
-        "AliasTarget": { "HostedZoneId": alb_zone, "DNSName": dns_name, "EvaluateTargetHealth": false },
-    });
-    let batch = json!({ "Changes": [{ "Action": "DELETE", "ResourceRecordSet": record }] });
-    let words = format!(
-        "route53 change-resource-record-sets --hosted-zone-id {zone} --change-batch {}",
-        quoted(&batch.to_string())
-    );
-    aws_as_admin(&words, false)
+    Ok(found.spare())
 }

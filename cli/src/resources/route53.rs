@@ -9,7 +9,7 @@ use crate::{
     config::{Certificate, HostedZoneId},
     cx::Cx,
     error::Hinted,
-    invocation::aws_cli,
+    invocation::{aws_as_admin, aws_cli, quoted},
     names::Names,
     policy::Permission,
 };
@@ -131,6 +131,30 @@ pub(super) async fn change(
         .await
         .doing(doing)?;
     Ok(())
+}
+
+/// The AWS CLI's command that deletes a record of a simple routing policy, and nothing that is otherwise by now:
+/// all of it must be as Route 53 has it (`ChangeResourceRecordSets`, "DELETE").
+pub(super) fn deletion(zone: &str, record: &ResourceRecordSet) -> String {
+    let mut set = json!({ "Name": record.name(), "Type": record.r#type().as_str() });
+    if let Some(alias) = record.alias_target() {
+        set["AliasTarget"] = json!({
+            "HostedZoneId": alias.hosted_zone_id(),
+            "DNSName": alias.dns_name(),
+            "EvaluateTargetHealth": alias.evaluate_target_health(),
+        });
+    } else {
+        let values = record.resource_records().iter();
+        set["TTL"] = json!(record.ttl());
+        set["ResourceRecords"] =
+            values.map(|value| json!({ "Value": value.value() })).collect::<Vec<_>>().into();
+    }
+    let batch = json!({ "Changes": [{ "Action": "DELETE", "ResourceRecordSet": set }] });
+    let words = format!(
+        "route53 change-resource-record-sets --hosted-zone-id {zone} --change-batch {}",
+        quoted(&batch.to_string())
+    );
+    aws_as_admin(&words, false)
 }
 
 /// Whether two DNS names are the same: letter case and the last dot do not count.

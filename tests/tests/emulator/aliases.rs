@@ -212,6 +212,29 @@ async fn a_record_in_another_zone_is_told_with_what_deletes_it() {
     assert_eq!(aliases(&sdk, &two).await, [""; 0]);
 }
 
+/// Somebody deleted the load balancer: the next one has another address, and the record leads to the old one.
+#[tokio::test]
+async fn a_record_that_leads_to_a_load_balancer_that_is_gone_is_told_with_what_deletes_it() {
+    let (jitsi, sdk) = deployment().await;
+    let zone = hosted_zone(&sdk).await;
+    configure(&jitsi, OLD, Some(&zone));
+    jitsi.succeed(&["setup", "all"]);
+    let elbv2 = aws_sdk_elasticloadbalancingv2::Client::new(&sdk);
+    let found = elbv2.describe_load_balancers().names("jitsi").send().await.unwrap();
+    let arn = found.load_balancers()[0].load_balancer_arn().unwrap();
+    elbv2.delete_load_balancer().load_balancer_arn(arn).send().await.unwrap();
+
+    let refused = jitsi.run(&["setup", "lb"]);
+    let said = printed(&refused).replace('\n', " ");
+    assert_eq!(refused.code, 1, "{said}");
+    assert!(said.contains("a load balancer that is gone"), "{said}");
+    assert!(!said.contains("[deployment] name"), "{said}");
+    obey(&sdk, &told(&said, "aws route53 change-resource-record-sets")).await;
+    assert_eq!(aliases(&sdk, &zone).await, [""; 0]);
+    jitsi.succeed(&["setup", "lb"]);
+    assert_eq!(aliases(&sdk, &zone).await, [OLD]);
+}
+
 /// ACM's validation records in a zone.
 async fn validation(sdk: &SdkConfig, zone: &str) -> usize {
     let answer = Client::new(sdk).list_resource_record_sets().hosted_zone_id(zone).send().await;

@@ -6,12 +6,13 @@ use std::io::{Read as _, pipe};
 use jitsi_aws_tests::{deployment::Deployment, emulator::Emulator};
 
 /// What differs from run to run, and what stands in its place.
-const FILTERS: [(&str, &str); 6] = [
+const FILTERS: [(&str, &str); 7] = [
     (r"\b(vpc|subnet|sg|igw|rtb|lt|i|eni|vol)-[0-9a-f]{8,17}\b", "$1-ID"),
     (r"\b[0-9]{12}\b", "123456789012"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
     (r"(/|-)[0-9a-f]{16}\b", "${1}ID"),
     (r"\b(AKIA|ASIA|ABIA)[0-9A-Z]+", "${1}KEY"),
+    (r"-[0-9]{9,10}\.eu-central-1\.elb\b", "-NUMBER.eu-central-1.elb"),
     (r" in ([0-9]+ min )?[0-9.]+ s\b", " in TIME"),
 ];
 

@@ -12,10 +12,9 @@ use aws_sdk_acm::types::{
     ValidationMethod,
 };
 use aws_sdk_route53::types::{self as dns, ChangeAction, ResourceRecordSet, RrType};
-use serde_json::json;
 
 use super::{
-    super::route53::{change, records, same_name},
+    super::route53::{change, deletion, records, same_name},
     list::{self, describe},
     notes,
 };
@@ -96,7 +95,7 @@ pub(super) async fn compare(cx: &Cx, zone: Option<&str>, found: &mut Found) -> R
     let Some(record) = record else { return Ok(()) };
     for former in noted.iter().filter(|noted| zone != Some(noted.as_str())) {
         if is_left(cx, former, record).await? {
-            found.warnings.push(left(&found.id, former, record));
+            found.warnings.push(left(&found.id, former, record)?);
         }
     }
     Ok(())
@@ -119,34 +118,26 @@ fn is_denied(error: &anyhow::Error) -> bool {
     error.downcast_ref::<AwsError>().is_some_and(AwsError::is_denied)
 }
 
-fn left(arn: &str, zone: &str, record: &ResourceRecord) -> String {
+fn left(arn: &str, zone: &str, record: &ResourceRecord) -> Result<String> {
     let forget = format!(
         "acm remove-tags-from-certificate --certificate-arn {arn} --tags Key={}",
         quoted(&notes::key(zone))
     );
-    format!(
+    Ok(format!(
         "the validation record {} in hosted zone {zone} is of an earlier configuration; it is left, for [certificate] \
          hosted_zone names another zone or none. Once the domain is served from elsewhere, delete it with `{}`, then \
          have it forgotten with `{}`",
         record.name(),
-        deletion(zone, record),
+        deletion(zone, &record_set(record)?),
         aws_as_admin(&forget, true)
-    )
+    ))
 }
 
-/// The AWS CLI's command that deletes the record: all of it must be as Route 53 has it
-/// (`ChangeResourceRecordSets`, "DELETE").
-fn deletion(zone: &str, record: &ResourceRecord) -> String {
-    let set = json!({
-        "Name": record.name(), "Type": "CNAME", "TTL": TTL,
-        "ResourceRecords": [{ "Value": record.value() }],
-    });
-    let batch = json!({ "Changes": [{ "Action": "DELETE", "ResourceRecordSet": set }] });
-    let words = format!(
-        "route53 change-resource-record-sets --hosted-zone-id {zone} --change-batch {}",
-        quoted(&batch.to_string())
-    );
-    aws_as_admin(&words, false)
+/// ACM's record as Route 53 has it.
+fn record_set(record: &ResourceRecord) -> Result<ResourceRecordSet> {
+    let value = dns::ResourceRecord::builder().value(record.value()).build()?;
+    let set = ResourceRecordSet::builder().name(record.name()).r#type(RrType::Cname).ttl(TTL);
+    Ok(set.resource_records(value).build()?)
 }
 
 /// Publishes the validation record as soon as ACM names it. Another certificate for the same domain
@@ -162,14 +153,7 @@ pub(super) async fn publish(cx: &Cx, zone: &str, arn: &str) -> Result<()> {
     .await?;
     // First: a record that is not noted would be left when another zone is configured.
     notes::note(cx, arn, zone).await?;
-    let value = dns::ResourceRecord::builder().value(record.value()).build()?;
-    let record = ResourceRecordSet::builder()
-        .name(record.name())
-        .r#type(RrType::Cname)
-        .ttl(TTL)
-        .resource_records(value)
-        .build()?;
-    change(cx, zone, ChangeAction::Upsert, record).await
+    change(cx, zone, ChangeAction::Upsert, record_set(&record)?).await
 }
 
 /// Takes the validation record of a certificate that is to be deleted out of every hosted zone it was made in, unless
@@ -200,7 +184,7 @@ pub(super) async fn withdraw(cx: &Cx, detail: &CertificateDetail) -> Result<()> 
                     "the validation record {} in hosted zone {zone} is needed no longer, and these credentials may not \
                      delete it; do so now with `{}`: nothing will tell of it again",
                     record.name(),
-                    deletion(&zone, record)
+                    deletion(&zone, &record_set(record)?)
                 ),
             ),
             done => done?,
