@@ -16,7 +16,7 @@ pub enum Exit {
     Changes = 3,
     /// `probe`: no meeting can be held. `ha-test`: the deployment did not recover.
     Unhealthy = 4,
-    /// Ctrl-C, as shells tell it (128 and the signal's number).
+    /// Ctrl-C, as shells tell it (128 and the signal's number), or SIGTERM.
     Stopped = 130,
 }
 
@@ -42,7 +42,9 @@ impl Exit {
             Self::Unhealthy => {
                 "`probe`: no meeting can be held; `ha-test`: the deployment did not recover"
             }
-            Self::Stopped => "you stopped it with Ctrl-C; the same command goes on from there",
+            Self::Stopped => {
+                "you stopped it, by Ctrl-C or SIGTERM; the same command goes on from there"
+            }
         }
     }
 

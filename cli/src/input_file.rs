@@ -69,11 +69,11 @@ fn regular(kind: FileType) -> io::Result<()> {
         return Err(io::Error::new(ErrorKind::IsADirectory, "is a directory"));
     }
     let what = if kind.is_fifo() {
-        "is a pipe; only a regular file is read"
+        "is a pipe, not a regular file"
     } else if kind.is_socket() {
-        "is a socket; only a regular file is read"
+        "is a socket, not a regular file"
     } else {
-        "is a device; only a regular file is read"
+        "is a device, not a regular file"
     };
     Err(io::Error::other(what))
 }
@@ -98,17 +98,17 @@ mod tests {
         assert_eq!(read(&file, 4).unwrap(), b"text");
         let said = |path: &Path, limit| read(path, limit).unwrap_err().to_string();
         assert_eq!(said(&file, 3), "is larger than 0 MiB");
-        assert_eq!(said(Path::new("/dev/zero"), TEXT), "is a device; only a regular file is read");
+        assert_eq!(said(Path::new("/dev/zero"), TEXT), "is a device, not a regular file");
         assert_eq!(said(directory.path(), TEXT), "is a directory");
         let socket = directory.path().join("socket");
         let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert_eq!(said(&socket, TEXT), "is a socket; only a regular file is read");
+        assert_eq!(said(&socket, TEXT), "is a socket, not a regular file");
         // As large as it says, though nothing of it is on the disk.
         File::create(&file).unwrap().set_len(TEXT + 1).unwrap();
         assert_eq!(said(&file, TEXT), "is larger than 16 MiB");
         let link = directory.path().join("link");
         std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
-        assert_eq!(said(&link, TEXT), "is a device; only a regular file is read");
+        assert_eq!(said(&link, TEXT), "is a device, not a regular file");
     }
 
     #[test]

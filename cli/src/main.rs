@@ -22,10 +22,10 @@ ctor::declarative::ctor! {
 }
 
 fn main() -> ExitCode {
-    if STDOUT_IS_CLOSED.load(Ordering::Relaxed) {
-        return ExitCode::from(ui::no_stdout());
-    }
     let line: Vec<OsString> = std::env::args_os().collect();
+    if STDOUT_IS_CLOSED.load(Ordering::Relaxed) {
+        return ExitCode::from(ui::no_stdout(&line));
+    }
     ExitCode::from(match Args::read(&line) {
         Ok(args) => commands::run(args),
         Err(said) => ui::usage(&line, &said),

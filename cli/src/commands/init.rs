@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{ErrorKind, Write},
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,8 @@ use crate::{
         template::{self, Answers, CertificateAnswer},
     },
     error::Hinted,
-    invocation::{command, for_file},
+    input_file,
+    invocation::{command, for_file, quoted},
 };
 
 pub(super) fn run(env: &Env, options: args::Init) -> Result<Exit> {
@@ -27,6 +28,7 @@ pub(super) fn run(env: &Env, options: args::Init) -> Result<Exit> {
     if path.exists() && !options.force {
         return Err(exists(path, &replace).into());
     }
+    replaceable(path).map_err(|error| unwritten(path, &error))?;
     let again = command(&options.words(options.force));
     let answers = Interview { env, again, problems: Vec::new() }.hold(options)?;
     write(path, &template::render(&answers), env, &replace)?;
@@ -238,10 +240,7 @@ fn path(text: &str) -> Result<PathBuf, String> {
 }
 
 fn write(path: &Path, text: &str, env: &Env, replace: &str) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        let what = format!("writing {}: {error}", path.display());
-        Hinted::user(what, "name a file in a directory that is yours: `--config PATH`")
-    };
+    let failed = |error: io::Error| unwritten(path, &error);
     // An existing file was agreed to; a new one must not be overwritten in the meantime.
     if path.exists() {
         fs::write(path, text).map_err(failed)?;
@@ -253,6 +252,32 @@ fn write(path: &Path, text: &str, env: &Env, replace: &str) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path, replace).into()),
         result => Ok(result.map_err(failed)?),
     }
+}
+
+/// Whether there is a directory for it, and nothing in its place but a file: a pipe would be waited for until
+/// somebody reads it.
+fn replaceable(path: &Path) -> io::Result<()> {
+    match input_file::check(path, u64::MAX) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            directory.map_or(Ok(()), |directory| fs::metadata(directory).map(drop))
+        }
+        checked => checked,
+    }
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> Hinted {
+    let hint = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room, and run the command again".to_owned()
+        }
+        ErrorKind::NotFound => {
+            let directory = path.parent().unwrap_or(path).display().to_string();
+            format!("make the directory first: `mkdir -p {}`", quoted(&directory))
+        }
+        _ => "name a file in a directory that is yours: `--config PATH`".to_owned(),
+    };
+    Hinted::user(format!("writing {}: {}", path.display(), input_file::why(error)), hint)
 }
 
 fn exists(path: &Path, replace: &str) -> Hinted {

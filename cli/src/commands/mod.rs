@@ -116,7 +116,8 @@ fn at_once(ui: &Ui) {
     ui.close(Exit::Stopped.code());
 }
 
-/// First Ctrl-C: start nothing new, let what runs finish; at a question, end. Second: stop.
+/// First Ctrl-C, or SIGTERM as a CI server or systemd sends it: start nothing new, let what runs finish; at a
+/// question, end. Second: stop.
 fn listen(ui: Ui) -> watch::Receiver<bool> {
     let (tell, stop) = watch::channel(false);
     let (ready, listening) = mpsc::channel();
@@ -126,8 +127,12 @@ fn listen(ui: Ui) -> watch::Receiver<bool> {
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
             let Ok(mut interrupts) = signal(SignalKind::interrupt()) else { return };
+            let Ok(mut terminations) = signal(SignalKind::terminate()) else { return };
             let _waited_for = ready.send(());
-            while interrupts.recv().await.is_some() {
+            while let Some(()) = tokio::select! {
+                it = interrupts.recv() => it,
+                it = terminations.recv() => it,
+            } {
                 ui.interrupted();
                 if tell.send_replace(true) {
                     at_once(&ui);

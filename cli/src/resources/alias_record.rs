@@ -106,9 +106,10 @@ impl Resource for Alias {
 /// What to do about a record that is not ours.
 fn in_its_stead(zone: &HostedZoneId, record: &ResourceRecordSet) -> String {
     let simple = record.set_identifier().is_none() && record.health_check_id().is_none();
-    let delete = match simple {
-        true => format!("delete it with `{}`", deletion(zone.as_str(), record)),
-        false => "delete it in the console of Route 53".to_owned(),
+    let delete = if simple {
+        format!("delete it with `{}`", deletion(zone.as_str(), record))
+    } else {
+        "delete it in the console of Route 53".to_owned()
     };
     format!("once nobody needs the record, {delete}; or set another [site] domain in jitsi.toml")
 }

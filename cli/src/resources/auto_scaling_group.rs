@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchTemplateSpecification, Tag};
 use serde_json::json;
 
-use super::autoscaling::{Hook, absent, arn, group, owner};
+use super::autoscaling::{Hook, absent, arn, group, owner, span};
 use crate::{
     aws::Answer,
     cx::Cx,
@@ -56,7 +56,7 @@ impl Resource for Group {
     fn intent(&self, cx: &Cx) -> String {
         let instance = &cx.config.instance;
         let renewed = match instance.max_age {
-            Some(age) => format!(", renewed after {}", humantime::format_duration(age)),
+            Some(age) => format!(", renewed after {}", span(age)),
             None => String::new(),
         };
         format!("one {}, in one of the two zones{renewed}", instance.instance_type)
@@ -293,12 +293,12 @@ fn lifetime(group: &AutoScalingGroup) -> Option<Duration> {
 }
 
 fn words(age: Option<Duration>) -> String {
-    age.map_or_else(|| "never".to_owned(), |age| humantime::format_duration(age).to_string())
+    age.map_or_else(|| "never".to_owned(), span)
 }
 
 /// What users will feel of it.
 fn renewal(age: Duration, drain: Duration) -> String {
-    let [age, drain] = [age, drain].map(humantime::format_duration);
+    let [age, drain] = [age, drain].map(span);
     format!(
         "every {age}, and soon when the instance is older already, nobody can come in for two or three \
          minutes; who is inside has {drain} to finish"

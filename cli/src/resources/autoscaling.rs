@@ -27,6 +27,15 @@ pub(super) async fn group(cx: &Cx) -> Result<Option<AutoScalingGroup>> {
     Ok(answer.auto_scaling_groups.unwrap_or_default().into_iter().next())
 }
 
+/// A duration as one writes it in `jitsi.toml`: `45d`, `20m`; humantime would make months of so many days.
+pub(super) fn span(duration: Duration) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    match duration.as_secs() {
+        seconds if seconds >= DAY && seconds.is_multiple_of(DAY) => format!("{}d", seconds / DAY),
+        _ => humantime::format_duration(duration).to_string(),
+    }
+}
+
 /// Whose a group is.
 pub(super) fn owner(names: &Names, group: &AutoScalingGroup) -> Owner {
     let tags = group.tags().iter();
@@ -171,6 +180,12 @@ pub(super) fn sample_instance(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_is_told_as_one_writes_it() {
+        let told = |hours| span(Duration::from_hours(hours));
+        assert_eq!([24 * 45, 24 * 365, 36].map(told), ["45d", "365d", "1day 12h"]);
+    }
 
     #[test]
     fn the_terminate_hook_outlasts_the_drain() {

@@ -10,6 +10,7 @@ use crate::{
     aws::Answer,
     cx::Cx,
     engine::{Found, Key, Resource},
+    invocation::aws_as_admin,
     names::Names,
     policy::Permission,
     tags::{Foreign, Owner},
@@ -102,8 +103,17 @@ fn owner(names: &Names, body: &Value) -> Owner {
     let ours = widgets.into_iter().flatten().any(|widget| {
         widget["properties"]["markdown"].as_str().is_some_and(|text| text.contains(&marker))
     });
-    let other = || Foreign::Other("it is not the one that jitsi-aws keeps".to_owned());
-    if ours { Owner::Ours } else { Owner::Foreign(other()) }
+    if ours {
+        return Owner::Ours;
+    }
+    let delete = format!("cloudwatch delete-dashboards --dashboard-names {}", name(names));
+    Owner::Foreign(Foreign::InTheWay {
+        why: "the line by which jitsi-aws knows its own is not in it".to_owned(),
+        hint: format!(
+            "where nobody needs it, delete it with `{}`; it is made anew",
+            aws_as_admin(&delete, true)
+        ),
+    })
 }
 
 /// What is not there yet is made before the dashboard.

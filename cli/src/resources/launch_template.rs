@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{
     agent_file::{AgentFile, hex},
     ec2::{filter, making, on_ours, owner, tagged, tagging},
-    image,
+    image::{self, Image},
     recipe::{Recipe, USER_DATA},
     running, volume_key,
 };
@@ -194,7 +194,7 @@ async fn default_version(cx: &Cx, id: &str) -> Result<(i64, Recipe)> {
 async fn expected(cx: &Cx, actual: &Recipe) -> Result<Recipe> {
     let instance = &cx.config.instance;
     let group = cx.id(&Key::InstanceSecurityGroup).unwrap_or_else(|| cx.names.with("instance"));
-    let current = image::by_id(cx, &actual.image).await?;
+    let current = current_image(cx, actual).await?;
     // A type's architecture is AWS's to say; its name says enough to tell whether a new type needs
     // another image.
     let architecture = Architecture::of(instance.instance_type.as_str());
@@ -217,11 +217,16 @@ async fn expected(cx: &Cx, actual: &Recipe) -> Result<Recipe> {
     }
 }
 
+/// The image of a recipe that is there; a version that somebody made need not name one.
+async fn current_image(cx: &Cx, actual: &Recipe) -> Result<Option<Image>> {
+    if actual.image.is_empty() { Ok(None) } else { image::by_id(cx, &actual.image).await }
+}
+
 /// The recipe for a new version.
 async fn wanted(cx: &Cx, actual: Option<&Recipe>) -> Result<Recipe> {
     let agent = AgentFile::read(&cx.config).await?;
     let current = match actual {
-        Some(actual) => image::by_id(cx, &actual.image).await?,
+        Some(actual) => current_image(cx, actual).await?,
         None => None,
     };
     let image = image::resolve(cx, current).await?;

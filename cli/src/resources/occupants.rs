@@ -4,16 +4,18 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use aws_sdk_autoscaling::types::AutoScalingGroup;
 use aws_sdk_ec2::types::{
-    NetworkInterface, RouteTable, Tag, VpcEndpoint, VpcEndpointType, VpcPeeringConnection,
-    VpcPeeringConnectionStateReasonCode,
+    Instance, InstanceStateName, NetworkInterface, RouteTable, Tag, VpcEndpoint, VpcEndpointType,
+    VpcPeeringConnection, VpcPeeringConnectionStateReasonCode,
 };
 
 use super::{
+    autoscaling::group,
     ec2::{filter, owner},
     fault_injection_role::MANAGED_BY_FIS,
 };
-use crate::{aws::Answer, cx::Cx, policy::Permission, tags::Owner};
+use crate::{aws::Answer, cx::Cx, invocation::aws_as_admin, policy::Permission, tags::Owner};
 
 /// What looking takes.
 pub(super) fn permission() -> Permission {
@@ -88,12 +90,40 @@ async fn interfaces(cx: &Cx, vpc: &str) -> Result<Vec<String>> {
     let instances = ec2.describe_instances().filters(here()).into_paginator().items().send();
     let reservations = instances.try_collect().await.doing(&doing)?;
     let instances = reservations.iter().flat_map(|reservation| reservation.instances());
-    let instances = instances.filter(|instance| !foreign(cx, instance.tags()));
-    let ours: BTreeSet<&str> = instances.filter_map(|instance| instance.instance_id()).collect();
+    let group = group(cx).await?;
+    let in_group = group.iter().flat_map(AutoScalingGroup::instances);
+    let in_group: BTreeSet<&str> = in_group.filter_map(|instance| instance.instance_id()).collect();
+    // Our launch template gives our tags to whatever is launched from it, and who leaves the group keeps them.
+    let (ours, strays): (Vec<&Instance>, Vec<&Instance>) = instances
+        .filter(|instance| !foreign(cx, instance.tags()))
+        .partition(|instance| is_ending(instance) || in_group.contains(id(instance)));
+    let [ours, strays] =
+        [ours, strays].map(|some| some.into_iter().map(id).collect::<BTreeSet<_>>());
     let theirs = all.iter().filter(|interface| {
-        foreign(cx, interface.tag_set()) && !goes_with_ours(interface, &ours, cx.names.deployment())
+        let of_stray = interface.attachment().and_then(|attachment| attachment.instance_id());
+        foreign(cx, interface.tag_set())
+            && !of_stray.is_some_and(|id| strays.contains(id))
+            && !goes_with_ours(interface, &ours, cx.names.deployment())
     });
-    Ok(theirs.map(told).collect())
+    let strays = strays.iter().map(|id| {
+        let end = format!("ec2 terminate-instances --instance-ids {id}");
+        format!(
+            "instance {id}, which has our tags and is not in our Auto Scaling group; where nobody needs it, end it \
+             with `{}`",
+            aws_as_admin(&end, true)
+        )
+    });
+    Ok(strays.chain(theirs.map(told)).collect())
+}
+
+fn id(instance: &Instance) -> &str {
+    instance.instance_id().unwrap_or_default()
+}
+
+/// Such an instance gives its interfaces back by itself.
+fn is_ending(instance: &Instance) -> bool {
+    let state = instance.state().and_then(|state| state.name());
+    matches!(state, Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated))
 }
 
 /// Whether an interface goes when our instances or our load balancer go. Those of a load balancer are made by

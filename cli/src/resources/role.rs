@@ -82,7 +82,8 @@ impl Added {
             }
         };
         format!(
-            "IAM role `{role}` may do more than it needs, by a policy of somebody else's: {}; take it away with `{}`",
+            "IAM role `{role}` has a policy of somebody else's, which may allow it more than it needs or deny it what it \
+             needs: {}; take it away with `{}`",
             self.name(),
             aws_as_admin(&format!("iam {command}"), false)
         )

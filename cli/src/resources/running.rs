@@ -10,7 +10,7 @@ use aws_sdk_ec2::{
 };
 
 use super::{
-    autoscaling::{arn, made_from},
+    autoscaling::{arn, made_from, span},
     recipe::Recipe,
 };
 use crate::{
@@ -67,7 +67,7 @@ pub(super) async fn remark(cx: &Cx, group: &AutoScalingGroup) -> Result<Option<S
     let consequence = then.moves_to(&now).map(|(then, now)| {
         format!(" It is set up for {then}: nobody can meet at https://{now} until then.")
     });
-    let age = cx.config.instance.max_age.map(humantime::format_duration);
+    let age = cx.config.instance.max_age.map(span);
     Ok(Some(format!(
         "{id} runs as version {running} of the launch template made it; since {} the next one is made by version {}: \
          {}. It is replaced when it fails{}; now, with {} for people inside to finish, by `{}`.{}",
@@ -75,7 +75,7 @@ pub(super) async fn remark(cx: &Cx, group: &AutoScalingGroup) -> Result<Option<S
         default.version_number().unwrap_or_default(),
         differences(&drift),
         age.map(|age| format!(" or is {age} old")).unwrap_or_default(),
-        humantime::format_duration(cx.config.drain),
+        span(cx.config.drain),
         replacing(cx),
         consequence.unwrap_or_default(),
     )))

@@ -10,6 +10,7 @@ mod text;
 mod usage;
 
 use std::{
+    ffi::OsString,
     io::{self, BufRead, IsTerminal, Write},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -20,6 +21,7 @@ use serde_json::Value;
 pub use style::{Mark, Style};
 pub use text::{counted, elapsed, line, table};
 pub use usage::usage;
+use usage::wants_json;
 
 pub(crate) use progress::{change, changes, drift_object};
 
@@ -33,8 +35,8 @@ use prompt::Prompt;
 pub const SCHEMA: u32 = 1;
 
 /// Says that there is no stdout; the exit code. Nothing is begun whose result nobody can be told.
-pub fn no_stdout() -> u8 {
-    let ui = Ui::new(Options::default());
+pub fn no_stdout(line: &[OsString]) -> u8 {
+    let ui = Ui::new(Options { json: wants_json(line), ..Options::default() });
     ui.output().failed(io::Error::other("it is closed; `>/dev/null` discards the result"));
     ui.close(Exit::Failed.code())
 }

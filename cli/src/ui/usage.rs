@@ -42,7 +42,7 @@ pub fn usage(line: &[OsString], said: &clap::Error) -> u8 {
 }
 
 /// Whether `--json` stands among the options: after `--` it is an argument.
-fn wants_json(line: &[OsString]) -> bool {
+pub(super) fn wants_json(line: &[OsString]) -> bool {
     line.iter().take_while(|word| *word != OsStr::new("--")).any(|word| word == "--json")
 }
 

@@ -188,6 +188,11 @@ async fn files_that_are_none_or_without_end_are_refused() {
             });
             refuses(&jitsi.command(&["plan", "lb"]), key);
         }
+        if *told != "is larger than" {
+            let words = ["--name", "abc", "--domain", "meet.example.org", "--request-certificate"];
+            let place = ["init", "--force", "--region", "eu-central-1", "--config", path];
+            refuses(&jitsi.command(&[&place[..], &words].concat()), "init");
+        }
         if *told != "is a directory" {
             jitsi.configure(|text| {
                 text.replace("binary = \"agent\"", &format!("binary = \"{path}\""))

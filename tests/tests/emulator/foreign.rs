@@ -280,7 +280,7 @@ async fn somebody_elses_parts_of_our_network_keep_it() {
 
 #[tokio::test]
 async fn somebody_elses_way_into_our_network_keeps_it() {
-    use aws_sdk_ec2::types::VpcEndpointType;
+    use aws_sdk_ec2::types::{LaunchTemplateSpecification, VpcEndpointType};
     let account = Emulator::shared().account().await;
     let sdk = account.sdk();
     let jitsi = Deployment::new(account, "jitsi");
@@ -310,10 +310,17 @@ async fn somebody_elses_way_into_our_network_keeps_it() {
     let vpn = vpn.vpn_gateway().unwrap().vpn_gateway_id().unwrap();
     ec2.attach_vpn_gateway().vpn_gateway_id(vpn).vpc_id(vpc).send().await.unwrap();
 
+    // From our launch template, which gives it our tags, as somebody does who wants to look at one.
+    let template = LaunchTemplateSpecification::builder().launch_template_name("jitsi").build();
+    let call = ec2.run_instances().launch_template(template).subnet_id(subnet);
+    let stray = call.min_count(1).max_count(1).send().await.unwrap();
+    let stray = stray.instances()[0].instance_id().unwrap();
+
     let all = inventory::take(&sdk).await;
     for command in [&["setup", "delete"][..], &["setup", "delete", "--keep-iam"]] {
         let told = refused(&run(&jitsi, command), &format!("{command:?}"));
         for line in [
+            format!("instance {stray}, which has our tags"),
             format!("network interface {interface}: RDSNetworkInterface"),
             format!("VPC endpoint {endpoint} of com.amazonaws.eu-central-1.s3"),
             format!("network ACL {acl}"),
@@ -333,6 +340,7 @@ async fn somebody_elses_way_into_our_network_keeps_it() {
     let call = ec2.delete_vpc_peering_connection().vpc_peering_connection_id(peering);
     call.send().await.unwrap();
     ec2.detach_vpn_gateway().vpn_gateway_id(vpn).vpc_id(vpc).send().await.unwrap();
+    ec2.terminate_instances().instance_ids(stray).send().await.unwrap();
     jitsi.succeed(&["setup", "delete"]);
 }
 

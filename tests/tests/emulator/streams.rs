@@ -17,6 +17,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::Value;
 
 /// Command lines that print a result without AWS, and what they print it as.
 const LOCAL: [(&[&str], &str); 7] = [
@@ -124,7 +125,8 @@ async fn nothing_is_begun_whose_result_nobody_can_be_told() {
         assert_eq!(run.code, code, "{redirection}: {}", run.stderr);
         if code == 2 {
             let told = "error: the result could not be written to stdout: it is closed";
-            assert!(run.stderr.starts_with(told), "{}", run.stderr);
+            let event: Value = serde_json::from_str(&run.stderr).unwrap();
+            assert!(event["text"].as_str().unwrap().starts_with(told), "{event}");
             assert_eq!(run.calls(), []);
         }
     }

@@ -5,6 +5,7 @@ use std::thread;
 
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client as Scaling;
+use aws_sdk_ec2::types::RequestLaunchTemplateData;
 use jitsi_aws_tests::{
     deployment::{Deployment, Run},
     emulator::{Account, Emulator},
@@ -197,6 +198,32 @@ async fn who_chose_an_endpoint_that_does_not_answer_is_told_so() {
             assert!(!run.stderr.contains(other), "{other}: {}", run.stderr);
         }
     }
+}
+
+/// What somebody has changed so that it no longer says what it should is told with a way out, and put right.
+#[tokio::test]
+async fn what_no_longer_says_what_it_should_is_no_dead_end() {
+    let (jitsi, sdk) = deployment().await;
+    jitsi.succeed(&["setup", "all"]);
+    let ec2 = aws_sdk_ec2::Client::new(&sdk);
+    let data = RequestLaunchTemplateData::builder().instance_type("t3.small".into()).build();
+    let call = ec2.create_launch_template_version().launch_template_name("jitsi");
+    call.launch_template_data(data).send().await.unwrap();
+    let call = ec2.modify_launch_template().launch_template_name("jitsi");
+    call.default_version("2").send().await.unwrap();
+    let plan = jitsi.run(&["plan"]);
+    assert_eq!(plan.code, 3, "a version without an image:\n{}{}", plan.stdout, plan.stderr);
+    jitsi.succeed(&["setup", "instances"]);
+    assert_eq!(jitsi.run(&["plan"]).code, 0);
+
+    let cloudwatch = aws_sdk_cloudwatch::Client::new(&sdk);
+    let call = cloudwatch.put_dashboard().dashboard_name("jitsi-eu-central-1");
+    call.dashboard_body("{\"widgets\":[]}").send().await.unwrap();
+    let plan = jitsi.run(&["plan"]);
+    let said = format!("{}{}", plan.stdout, plan.stderr).replace('\n', " ");
+    assert_eq!(plan.code, 1, "{said}");
+    let delete = "`aws cloudwatch delete-dashboards --dashboard-names jitsi-eu-central-1";
+    assert!(said.contains(delete) && !said.contains("[deployment] name"), "{said}");
 }
 
 #[tokio::test]
